@@ -6,32 +6,31 @@ holds, as nobody knows when it is read. Python computes all words and numbers, t
 module that uses Jinja2.
 """
 
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from posixpath import relpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.plan import Target
-from job.day.attempt import Outcome, Start
-from job.day.ending import Ending
+from job.day.attempt import Outcome, Severity
 from job.day.history import Night, Nights
 from job.day.ledger import Ledger
 from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Report
 from job.day.result import ItemState
-from job.day.summary import report_of
 from job.engines.calls import ENGINES
 from job.outputs.cards import card_table, picture_url
 from job.records.past_nights import PastNights
 from job.records.record import Documents
 from job.storage.uri import address_of
-from job.telling.advice import CONSOLE, Commands, escaped
+from job.telling.advice import CONSOLE, Commands, escaped, later_step
 from job.telling.fields import report_json
 from job.telling.lines import SIGNS, Line, Rank
-from job.telling.nights import done_at, marks_of, undone_lines
+from job.telling.nights import done_at, fact_of_night, marks_of
 from job.telling.sentence import LABELS, sentence_of, when
 from job.telling.view import View, day_lines
 from job.text.messages import (
@@ -41,6 +40,7 @@ from job.text.messages import (
     colon,
     dated,
     dated_time,
+    listed,
     message,
     plural,
     template,
@@ -154,6 +154,14 @@ def _cells(report: Report, ledger: Ledger, target: Target, types: Sequence[str])
     ]
 
 
+def _tone(night: Night) -> Severity | Literal["calm"]:
+    """How a page draws a night: one that is at work needs nobody, and is not done."""
+    return "calm" if night.outcome is Outcome.AT_WORK else night.severity
+
+
+_SIGNS = {"calm": "…"} | dict[str, str](SIGNS.items())
+
+
 @lru_cache(maxsize=4)
 def environment(translator: Translator) -> "Environment":
     """The templates in a language. `_` makes a message, which `finalize` translates.
@@ -187,6 +195,8 @@ def environment(translator: Translator) -> "Environment":
     templates.filters |= {
         "dated": dated,
         "done_at": done_at,
+        "fact": fact_of_night,
+        "tone": _tone,
         "marks": marks_of,
         "number": "{:,}".format,
         "shortened": beginning,
@@ -196,7 +206,7 @@ def environment(translator: Translator) -> "Environment":
         "colon": colon,
         "language": translator.tag,
         "engines": {name: engine.label for name, engine in ENGINES.items()},
-        "signs": SIGNS,
+        "signs": _SIGNS,
         "kinds": {sign: severity for severity, sign in SIGNS.items()},
     }
     return templates
@@ -209,30 +219,69 @@ def render_day(view: View, runs_uri: str, now: datetime, *, has_table: bool, tra
         "day.html.j2",
         translator,
         Night(report.day, report.outcome, report),
-        report,
-        lines=[*day_lines(view), *log_lines(report)],
+        lines=[*_lines(view, runs_uri), *log_lines(report)],
         when=_when(report.day, report, report.days, now),
         nights_link=link(runs_uri, NIGHTS_PAGE, report.day),
         board=board(report, view.ledger),
         table_link=link(runs_uri, f"{report.day}/{CARDS}", report.day) if has_table else None,
+        foot=list(_foot(report)),
     )
 
 
-def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, translator: Translator) -> bytes:
-    """The page of the nights, of which there is one at least, as it is right at `now`. It opens with the latest."""
-    latest = nights.nights[0]
+AFTER_THAT = message("After that, paste")
+
+
+def _lines(view: View, runs_uri: str) -> Iterator[Line]:
+    """The lines of a day; below the command that holds until the next night, the one that holds at any time."""
+    report = view.report
+    for line in day_lines(view):
+        yield line
+        if line.is_start and line.until is not None:
+            later = later_step(report, Commands(report, runs_uri, report.days, line.until), AFTER_THAT)
+            yield from [] if later is None else [later]
+
+
+def _foot(report: Report) -> Iterator[Message]:
+    """What made the page, for whoever looks for a cause."""
+    yield colon(message("trace id"), report.trace_id)
+    yield colon(message("arguments"), shlex.join(report.arguments))
+    if report.generations:
+        yield colon(report.config_uri, listed([f"{name}#{one}" for name, one in report.generations.items()]))
+    yield colon(message("version"), report.version if report.commit is None else f"{report.version} ({report.commit})")
+
+
+def render_nights(nights: Nights, view: View, runs_uri: str, now: datetime, translator: Translator) -> bytes:
+    """The page of the nights, as it is right at `now`: the latest, a row for each, and how to go on with each other one
+    that is not done. `view` is that of the day whose start writes it. It is good only if nobody is needed.
+    """
+    latest, days = nights.nights[0], view.report.days
+    undone = nights.undone(view.report.day)
+    lines = []
+    if view.report.day == latest.day:
+        lines += [line for line in day_lines(replace(view, undone=())) if line.rank is not Rank.ASIDE]
+    if days.schedule:
+        text = template("Next night: {time}. If it is later than that, this page does not know how it went.")
+        lines.append(Line(message(text, time=dated_time(days.after(latest.day)))))
     return _rendered(
         "nights.html.j2",
         translator,
         latest,
-        latest.start or nights.latest_start,
-        lines=list(_latest_lines(latest, nights, runs_uri, days, now)),
+        lines=lines,
         when=_when(latest.day, latest.report, days, now),
         link_of=partial(_page_link, runs_uri),
         nights=nights.nights,
         columns=nights.engines,
         marks={mark for night in nights.nights for _, mark in marks_of(night.report, nights.engines)},
+        undone=[(night, _undone_line(night, Commands(view.report, runs_uri, days, now))) for night in undone],
+        severity="warn" if latest.severity == "good" and undone else _tone(latest),
     )
+
+
+def _undone_line(night: Night, commands: Commands) -> Line | None:
+    """How to go on with a night of the past, if that is known."""
+    if night.report is None:
+        return None if night.problem is None else Line(night.problem)
+    return later_step(night.report, commands)
 
 
 def _when(day: str, report: Report | None, days: Days, now: datetime) -> Message:
@@ -243,42 +292,17 @@ def _when(day: str, report: Report | None, days: Days, now: datetime) -> Message
 
 def _page_link(runs_uri: str, night: Night) -> str | None:
     """Where the page of a night is; `None` if it has left none."""
-    has_page = night.outcome is Outcome.OTHER_FORMAT or (night.report is not None and night.report.ended is not None)
+    has_page = night.report is not None or night.outcome is Outcome.OTHER_FORMAT
     return link(runs_uri, f"{night.day}/{PAGE}") if has_page else None
 
 
-def _rendered(name: str, translator: Translator, night: Night, start: Start | None, **more: object) -> bytes:
-    """A page that opens with a night. `start` is one of its job, if any is known."""
+def _rendered(name: str, translator: Translator, night: Night, **more: object) -> bytes:
+    """A page that opens with a night."""
     sentence = LABELS[night.outcome] if night.report is None else sentence_of(night.report)
-    more |= {"severity": night.severity, "day": night.day, "sentence": sentence}
+    more = {"severity": _tone(night), "day": night.day, "sentence": sentence, **more}
     # Pages of two jobs must not look alike.
-    job = [] if start is None else [part for part in (start.job, start.project) if part is not None]
+    job = [part for part in (night.start.job, night.start.project) if part] if night.start else []
     return environment(translator).get_template(name).render(job=job, **more).encode()
-
-
-def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now: datetime) -> Iterator[Line]:
-    """What the page of the nights says of the latest: what a message would not leave out, and where the rest is.
-
-    A command stands once, beside its cause on the page of the day: here only if the night has no page.
-    """
-    if days.schedule:
-        text = template("Next night: {time}. If it is later than that, this page does not know how it went.")
-        yield Line(message(text, time=dated_time(days.after(latest.day))))
-    if latest.problem is not None:
-        yield Line(latest.problem)
-    report, page = latest.report, _page_link(runs_uri, latest)
-    if page is not None and latest.outcome is not Outcome.SUCCEEDED:
-        yield Line(message("What is wrong, and what to do"), below=page, is_link=True)
-    if report is None and latest.start is not None:  # nothing but how to go on
-        report = report_of(latest.start, Ledger.empty(latest.day), Ending(latest.outcome))
-    undone = undone_lines(nights, latest)
-    if report is None:
-        yield from (Line(line) for line in undone)
-    else:
-        commands = Commands(report, runs_uri, days, now)
-        view = View.of(report, Ledger.empty(latest.day), commands, undone)
-        shown = view if page is None else replace(view, steps=())
-        yield from (line for line in day_lines(shown) if line.rank is Rank.KEPT)
 
 
 def pages(view: View, past_nights: PastNights, settings: Settings, *, has_table: bool = False) -> Documents:
@@ -291,7 +315,7 @@ def pages(view: View, past_nights: PastNights, settings: Settings, *, has_table:
         night.outcome is not Outcome.AT_WORK or night.day == report.day for night in nights.nights
     ):
         nights = nights if report.done_since else nights.with_report(report)
-        contents[NIGHTS_PAGE] = partial(render_nights, nights, runs_uri, report.days, now, to)
+        contents[NIGHTS_PAGE] = partial(render_nights, nights, view, runs_uri, now, to)
     contents[f"{report.day}/{PAGE}"] = partial(render_day, view, runs_uri, now, has_table=has_table, translator=to)
     return contents
 

@@ -289,6 +289,16 @@ def whole_night(commands: Commands, start: Start, cards: int, *, is_named: bool)
     return commands.line(text, Command(day, options, cards, most, is_new=True, is_start=True))
 
 
+def later_step(report: Report, commands: Commands, text: Message | None = None) -> Line | None:
+    """The command that makes what a day lacks once it is over, below its row or this text; `None` if what it makes is
+    not known.
+    """
+    if not report.number or not report.had_plan or report.outcome is Outcome.SUCCEEDED:
+        return None
+    text = text or what_to_do(report, None)
+    return _start_step(report, Ledger.empty(report.day), commands, report.cards.missing, text)
+
+
 def _start_step(report: Report, ledger: Ledger, commands: Commands, missing: int, text: Message) -> Line:
     is_refused = report.outcome is Outcome.BAD_CONFIG
     faulty = {fault.variable: fault.remedy for fault in report.faults}

@@ -46,7 +46,7 @@ def done_at(night: Night) -> Message:
     """When everything of a day was done, and without which targets; else what happened, as its sentence says it."""
     moment = night.report.done_at if night.report is not None else None
     if night.report is None or moment is None:
-        return _fact_of(night)
+        return fact_of_night(night)
     pattern = "%H:%M" if moment.date().isoformat() == night.day else "%m-%d %H:%M"
     time = f"{moment:{pattern}}"
     if night.report.without:
@@ -54,7 +54,7 @@ def done_at(night: Night) -> Message:
     return said(time)
 
 
-def _fact_of(night: Night) -> Message:
+def fact_of_night(night: Night) -> Message:
     return LABELS[night.outcome] if night.report is None else fact_of(night.report)
 
 
@@ -69,6 +69,6 @@ def undone_lines(nights: Nights, besides: Report | Night) -> tuple[Message, ...]
     undone = []
     for night in nights.undone(besides.day):
         cards = night.report.cards.missing if night.report else 0
-        missing = counted("qa", cards) if cards else _fact_of(night)
+        missing = counted("qa", cards) if cards else fact_of_night(night)
         undone.append(Message("{day} ({missing})", {"day": dated(night.day, night.day[5:]), "missing": missing}))
     return (message("Not recorded as done: {nights}", nights=joined(undone)),) if undone else ()

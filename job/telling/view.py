@@ -118,9 +118,7 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         yield Line(view.warning, Rank.KEPT, "!")
     yield from (Line(message("{sentence}.", sentence=change), Rank.KEPT, "!") for change in view.changed)
     yield from failure_lines(report)
-    if report.failures:
-        yield Line(colon(message("trace id"), report.trace_id), Rank.ASIDE)
-    elif detail is not None and report.outcome is Outcome.STORAGE_FAILED:
+    if not report.failures and detail is not None and report.outcome is Outcome.STORAGE_FAILED:
         yield Line(message("Last answer: {answer}", answer=detail))
     yield from _fault_lines(report, faults)
     yield from (Line(note) for note in view.notes)

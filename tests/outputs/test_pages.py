@@ -2,13 +2,12 @@
 
 import re
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
 from jinja2 import UndefinedError
 
-from job.config.days import Days
 from job.config.environment import read_settings
 from job.config.faults import Fault
 from job.day.attempt import Outcome
@@ -25,14 +24,14 @@ from job.records.past_nights import PastNights
 from job.telling.lines import Rank
 from job.telling.view import View, day_lines
 from job.text.messages import ENGLISH, LANGUAGES, Message, Translator, dated, message, translator
-from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, some_nights
+from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing, some_nights, view_of_latest
 from tests.support.fakes import target
 from tests.support.parsed import Parsed
 from tests.support.records import begun
 
 LINKS = "/srv/runs"
 KNOWN_TAGS = {
-    *("html", "head", "meta", "link", "title", "style", "body", "main", "nav", "section", "div", "p", "span"),
+    *("html", "head", "meta", "link", "title", "style", "body", "main", "nav", "footer", "section", "div", "p", "span"),
     *("b", "h1", "h2", "h3", "a", "ul", "li", "dl", "dt", "dd", "code", "details", "summary", "bdi"),
     *("table", "thead", "tbody", "tr", "th", "td", "svg", "path", "rect", "circle"),
 }
@@ -68,7 +67,8 @@ def test_page_message_and_terminal_have_the_same_lines_in_the_same_order(scene: 
     assert re.findall("<h1>(.*?)</h1>", shown.source) == [headline]
     mark = {"good": "✓", "warn": "!", "bad": "✗"}[view.report.severity]
     title = translator.text(message(HEADLINE, day=dated(DAY), continued=view.sentence))
-    assert f"<title>{mark} {title} · cards · our-project</title>" in shown.source
+    sign = "…" if view.report.outcome is Outcome.AT_WORK else mark
+    assert f"<title>{sign} {title} · cards · our-project</title>" in shown.source
     lines = [*day_lines(view)]
     texts = [f"{line.mark} {translator.text(line.text)}".strip() for line in lines]
     below = [line.below for line in lines if line.below is not None]
@@ -208,8 +208,8 @@ DAYS = Day().start_of().days
 TICK = DAYS.after("2026-11-28")
 
 
-def nights_page(nights: Nights = NIGHTS, uri: str = LINKS, *, days: Days = DAYS, written: datetime = NOW) -> Parsed:
-    return Parsed(render_nights(nights, uri, days, written, ENGLISH).decode())
+def nights_page(nights: Nights = NIGHTS, uri: str = LINKS, *, written: datetime = NOW) -> Parsed:
+    return Parsed(render_nights(nights, view_of_latest(nights, uri, written), uri, written, ENGLISH).decode())
 
 
 def rows(shown: Parsed) -> list[str]:
@@ -233,26 +233,62 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
     ]
     assert len(rows(shown)) == len(NIGHTS.nights)
     linked = [f"{one.day}/report.html" for one in NIGHTS.nights if one.report]
-    above = ["2026-11-28/report.html"]
-    assert links_of(shown) == [*above, *linked]
+    assert links_of(shown) == [*linked, *(f"{day}/report.html" for day in ("2026-11-25",))]
     assert [tag for tag, _ in shown.tags].count("h1") == 1
     bucket = links_of(nights_page(uri="gs://b/runs"))
     assert bucket == [f"https://storage.cloud.google.com/b/runs/{link}" for link in links_of(shown)]
 
 
-def test_of_a_night_that_cannot_be_read_it_is_said_why() -> None:
-    said = "As of 2026-11-28 01:59 UTC+08:00 Next night: Sat 11-28 02:00. If it is later than that, this page does not"
-    shown = nights_page(Nights(NIGHTS.nights[1:]), written=TICK - timedelta(days=1, minutes=1))
-    assert f"{said} know how it went. 2026-11-27/ends/000001.json is missing Not recorded as done: " in shown.text
+def test_the_page_opens_with_all_that_is_said_of_the_latest_night() -> None:
+    day = Day("2026-11-28").play(failing(REFUSED, "qa", "NVDA"))
+    view = replace(day.view(None, *NIGHTS.reports[1:]), notes=(message("A note of tonight."),))
+    shown = Parsed(render_nights(NIGHTS, view, LINKS, NOW, ENGLISH).decode())
+    said = [ENGLISH.text(line.text) for line in day_lines(view) if line.rank is not Rank.ASIDE]
+    assert "A note of tonight." in said
+    assert all(any(text in line for line in shown.lines) for text in said)
 
 
-@pytest.mark.parametrize(("latest", "has_command"), [(0, False), (2, True)])
-def test_a_command_stands_on_its_days_page_or_here_if_there_is_none(latest: int, has_command: bool) -> None:
-    shown = nights_page(Nights(NIGHTS.nights[latest:]), written=TICK - timedelta(minutes=30))
-    assert any("gcloud run jobs execute" in line for line in shown.lines) is has_command
-    not_to_paste = "If a message of 2026-11-26 said that all cards are made, do nothing."
-    assert (not_to_paste in shown.lines) is has_command, "the record of the killed night is not read for this page"
-    assert ("What is wrong, and what to do" in shown.text) is not has_command
+def undone(shown: Parsed) -> list[str]:
+    return shown.lines[shown.lines.index("Not done") + 1 :]
+
+
+def test_each_other_night_that_is_not_done_is_named_with_its_command_if_its_price_is_known() -> None:
+    late = Day("2026-11-25", start={"qa_attempts": 3}).play(failing(REFUSED, "qa", "NVDA")).view().report
+    shown = undone(nights_page(Nights([NIGHTS.nights[0], NIGHTS.nights[1], NIGHTS.nights[2], night(late)])))
+    assert shown[:2] == ["✗ Fri 2026-11-27: unreadable", "2026-11-27/ends/000001.json is missing"]
+    assert shown[2:4] == ["! Thu 2026-11-26: the record breaks off", "✗ Wed 2026-11-25: 5 of 58 cards are missing"]
+    assert "(makes 5 cards; charges at most 15 tries; at any time; for a maintainer):" in shown[4]
+    assert shown[5].endswith("--args=run,--date=2026-11-25")
+    assert len(shown) == 6
+
+
+def test_the_page_is_green_only_if_nobody_is_needed() -> None:
+    good = night(Day("2026-11-29").play().view().report)
+    assert '<section class="headline panel good">' in nights_page(Nights([good])).source
+    shown = nights_page(Nights([good, NIGHTS.nights[0]]))
+    assert '<section class="headline panel warn">' in shown.source
+    assert shown.text.startswith("! Sun 2026-11-29")
+
+
+def test_below_the_command_that_holds_until_the_next_night_is_the_one_for_this_day() -> None:
+    day = Day(start={"qa_attempts": 3}).play(failing(REFUSED, "qa", "NVDA"))
+    found = [line for line in page(day.view()).lines if line.startswith("gcloud")]
+    assert [command.partition("--args=")[2] for command in found] == ["", f"run,--date={DAY}"]
+    assert (
+        "After that, paste (makes 5 cards; charges at most 15 tries; at any time; for a maintainer):"
+        in page(day.view()).lines
+    )
+
+
+def test_at_its_foot_a_page_says_what_made_it() -> None:
+    day = Day(start={"generations": {"card_types.json": "17"}, "arguments": ("run", "--without=A B")}).play()
+    foot = page(day.view()).lines[-4:]
+    assert foot == [
+        f"trace id: {TRACE}",
+        "arguments: run '--without=A B'",
+        "gs://cards/config: card_types.json#17",
+        "version: 1 (0e4f2601c5d9)",
+    ]
 
 
 def test_a_page_may_run_no_script() -> None:
@@ -265,7 +301,7 @@ def test_a_page_may_run_no_script() -> None:
 
 
 def test_without_a_schedule_nothing_is_due() -> None:
-    shown = nights_page(days=Days(DAYS.zone), written=TICK + timedelta(hours=3))
+    shown = nights_page(Nights([night(NIGHTS.reports[0].model_copy(update={"schedule": None}))]))
     assert "5 of 58 cards are missing" in shown.text
     for words in ("Next night", "is recorded"):
         assert words not in shown.source
@@ -291,7 +327,7 @@ def hostile_nights(text: str) -> Nights:
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_markup_from_outside_is_shown_as_text(hostile: str) -> None:
     """Also what the reader of a record refuses: a page does not depend on that."""
-    broken = Nights([replace(NIGHTS.nights[1], problem=Message(hostile))])
+    broken = Nights([replace(NIGHTS.nights[1], problem=Message(hostile)), NIGHTS.nights[4]])
     days = [page(made(hostile)) for made in (hostile_view, hostile_refusal)]
     plain = [page(SCENES["cards missing"]()), nights_page()]
     known = {name for one in plain for _, attributes in one.tags for name in attributes} | {"open"}

@@ -12,6 +12,7 @@ from signal import SIGINT, SIGTERM, Signals
 import pytest
 import trio
 
+from job.day.report import NIGHTS_PAGE
 from job.day.result import ShutdownReason
 from job.execution.circuit_breaker import LATE_TRIES
 from job.execution.shutdown import BUDGETS
@@ -33,7 +34,7 @@ async def test_a_second_start_calls_nothing_and_writes_both_pages_alone(scene: S
     await scene.until(DAY, "23:10:00")
     second = await scene.start(0)
     pages = {name for name, data in scene.world.recorded().items() if data != before.get(name)}
-    assert (pages, len(scene.requests)) == ({LEASE, f"{DAY}/report.html"}, count)
+    assert (pages, len(scene.requests)) == ({LEASE, NIGHTS_PAGE, f"{DAY}/report.html"}, count)
     assert second.finished["message"] == "All 5 cards are made; nothing was called"
     assert second.finished["notes"][0].startswith(f"{second.finished['day']} has been done since 22:30")
 

@@ -60,11 +60,12 @@ async def test_a_morning_reads_as_it_was_read_and_its_command_does_what_it_says(
         text = text_of(night)
         assert text == file_of(name, language).read_text(encoding="utf-8"), "anew: python -m tests.runs.mornings"
         for command in islice(commands(text), 1):
-            day, scene = night.day, night.scene
+            named = (one.removeprefix("--date=") for one in command if one.startswith("--date="))
+            day, scene = next(named, night.day), night.scene
             for service in scene.world.engines.values():
                 service.script.clear()
             await scene.world.configure("card_types.json", CARDS)
-            await scene.until((date.fromisoformat(day) + timedelta(days=1)).isoformat(), "08:30:00")
+            await scene.until((date.fromisoformat(night.day) + timedelta(days=1)).isoformat(), "08:30:00")
             count, kept = len(scene.requests), {*scene.world.recorded()}
             assert (await night.start(0, *command)).finished["day"] == day
             assert len(scene.requests) > count, "nothing was left to do"

@@ -237,6 +237,12 @@ SCENES: Mapping[str, Callable[[], View]] = {
 }
 
 
+def view_of_latest(nights: Nights, uri: str, now: datetime) -> View:
+    """That of the start of the latest night that has a report; it is shown without its ledger."""
+    report = nights.reports[0]
+    return View.of(report, Ledger.empty(report.day), Commands(report, uri, report.days, now))
+
+
 def some_nights() -> Nights:
     """Nights of all kinds, the newest first."""
     fates: Sequence[Fate] = (well, failing(REFUSED, "qa", "NVDA"), well, failing(NULL, "news", "AAPL"), well, well)

@@ -32,7 +32,7 @@ from job.telling.advice import Commands, advice, whole_night
 from job.telling.failures import failure_lines
 from job.telling.view import View
 from job.text.messages import CATALOGS, DOMAIN, LANGUAGES, Translator, message, plural, translator
-from tests.support.days import NAMES, SCENES, TYPES, Day, some_nights
+from tests.support.days import NAMES, SCENES, TYPES, Day, some_nights, view_of_latest
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.parsed import Parsed
 from tests.support.records import report_at
@@ -74,13 +74,13 @@ class Widening(NullTranslations):
 
 WIDE = Translator("xx", Widening())
 DATA = re.compile(
-    r"`?((RUNS|CONFIG)_URI=\S+ )*(python -m job|gcloud run)[\w .=,:/|^'-]*|https?://\S+|gs://\S+|/runs/\S+|[\w.]+\.(json|csv)\b"
+    r"`?((RUNS|CONFIG)_URI=\S+ )*(python -m job|gcloud run)[\w .=,:/|^'-]*|https?://\S+|gs://\S+|/runs/\S+|[\w./-]+\.(json|csv)\b"
     r"|\bUTC\b|\b[A-Z]+(_[A-Z]*)+|\b(financial|trading|news|qa)\b|\bcards-x7k2p\b|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
     r"|\bT\d\d:|(failed: )?said by the engine|failed: the model refused|[Cc]onnection reset"
     r"|Terraform: engines\.\w+\.\w+|roles/run\.invoker|job\.memory_mib"
     r"|HTTP \d+|since 02:00|the engine answered null|\bnull\b|SIGTERM"
     r"|20 cards in a row failed|Look at the QA engine's log\.|is not a ticker of|correct it, or add it to|APPL"
-    r"|\bverify\b|^run( --.*)?$|\bcards(?=[,:])|\bcards · our-project\b"
+    r"|\bverify\b|(^|: )run( --.*)?$|\bcards(?=[,:])|\bcards · our-project\b"
     r"|Rate vs Inflation|" + "|".join(map(re.escape, [*NAMES, *TYPES])),
     re.MULTILINE,
 )
@@ -166,8 +166,8 @@ async def test_a_start_on_a_terminal_is_translated(capfd: pytest.CaptureFixture[
 
 def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
     nights = some_nights()
-    links, days = "gs://cards/runs", Day().start_of().days
-    assert narrow(written(render_nights(nights, links, days, NOW, WIDE))) == []
+    links = "gs://cards/runs"
+    assert narrow(written(render_nights(nights, view_of_latest(nights, links, NOW), links, NOW, WIDE))) == []
     assert narrow(nights_table(nights, WIDE)) == []
     assert narrow(nights_table(Nights(), WIDE)) == []
 

@@ -60,7 +60,7 @@ def main() -> int:
             to = translator(language)
             shown = {
                 "day": render_day(view, links, now, has_table=True, translator=to),
-                "nights": render_nights(nights, links, view.report.days, now, to),
+                "nights": render_nights(nights, view, links, now, to),
             }
             for page, end in PAGES.items():
                 file = Path(place) / f"{page}.html"
