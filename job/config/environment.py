@@ -1,10 +1,11 @@
 """Environment: every variable of the job, read once; what a start was asked; and the limit of open files."""
 
 import resource
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -25,7 +26,7 @@ from job.config.values import (
     origin_of,
     parse_audience,
 )
-from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, EngineName
+from job.engines.calls import ENGINES, EngineName
 from job.storage.store import NAME_A_PLACE
 from job.text.messages import Language, Message, message
 
@@ -115,25 +116,55 @@ class Settings(BaseModel):
         return Days(zone, self.schedule or (otherwise.schedule if otherwise else None))
 
 
-def _engine_variable(engine: str | int, field: str | int) -> str:
-    return f"{engine}_ENGINE_{field}".upper()
-
-
-_ONLY_OF: Mapping[str, Collection[EngineName]] = {"name": [], "attempts": ["qa"], "batch_size": BATCHES}
-"""The engines that have a variable for a field; all have one for any other."""
-
 ENGINE_VARIABLES: Mapping[EngineName, Mapping[str, str]] = {
-    engine: {
-        field: _engine_variable(engine, field)
-        for field in EngineSettings.model_fields
-        if engine in _ONLY_OF.get(field, ALL_ENGINES)
-    }
-    for engine in ALL_ENGINES
+    "financial": {
+        "url": "FINANCIAL_ENGINE_URL",
+        "audience": "FINANCIAL_ENGINE_AUDIENCE",
+        "timeout": "FINANCIAL_ENGINE_TIMEOUT",
+        "concurrency": "FINANCIAL_ENGINE_CONCURRENCY",
+        "patience": "FINANCIAL_ENGINE_PATIENCE",
+        "per_minute": "FINANCIAL_ENGINE_PER_MINUTE",
+        "batch_size": "FINANCIAL_ENGINE_BATCH_SIZE",
+    },
+    "trading": {
+        "url": "TRADING_ENGINE_URL",
+        "audience": "TRADING_ENGINE_AUDIENCE",
+        "timeout": "TRADING_ENGINE_TIMEOUT",
+        "concurrency": "TRADING_ENGINE_CONCURRENCY",
+        "patience": "TRADING_ENGINE_PATIENCE",
+        "per_minute": "TRADING_ENGINE_PER_MINUTE",
+        "batch_size": "TRADING_ENGINE_BATCH_SIZE",
+    },
+    "news": {
+        "url": "NEWS_ENGINE_URL",
+        "audience": "NEWS_ENGINE_AUDIENCE",
+        "timeout": "NEWS_ENGINE_TIMEOUT",
+        "concurrency": "NEWS_ENGINE_CONCURRENCY",
+        "patience": "NEWS_ENGINE_PATIENCE",
+        "per_minute": "NEWS_ENGINE_PER_MINUTE",
+    },
+    "qa": {
+        "url": "QA_ENGINE_URL",
+        "audience": "QA_ENGINE_AUDIENCE",
+        "timeout": "QA_ENGINE_TIMEOUT",
+        "concurrency": "QA_ENGINE_CONCURRENCY",
+        "attempts": "QA_ENGINE_ATTEMPTS",
+        "patience": "QA_ENGINE_PATIENCE",
+        "per_minute": "QA_ENGINE_PER_MINUTE",
+    },
 }
+"""The variable of each field of `EngineSettings`."""
+
+_OF_ENGINES: Mapping[tuple[str | int, ...], str] = {
+    ("engines", engine, field): name
+    for engine, variables in ENGINE_VARIABLES.items()
+    for field, name in variables.items()
+}
+"""Them, by where they are in `Settings`."""
 
 VARIABLES = (
     *(field.validation_alias for field in Settings.model_fields.values() if isinstance(field.validation_alias, str)),
-    *(variable for variables in ENGINE_VARIABLES.values() for variable in variables.values()),
+    *_OF_ENGINES.values(),
 )
 
 DAY_VARIABLES = {"RUN_TIME_ZONE", "RUN_SCHEDULE"}
@@ -141,28 +172,50 @@ DAY_VARIABLES = {"RUN_TIME_ZONE", "RUN_SCHEDULE"}
 NOTIFIER = {"NOTIFY_URL", "NOTIFY_SECRET", "NOTIFY_ONLY"}
 """Variables that affect only the message about a run."""
 
+_OF_OTHERS = {"NOTIFY_SOCKET"} | {name for name in VARIABLES if name.startswith(("CLOUD_RUN_", "GOOGLE_", "SSL_"))}
+"""Variables that systemd, Cloud Run, libraries and their users set: a name like one of these is no misspelt one."""
+
+
+def _misspelt(environ: Mapping[str, str]) -> Iterator[tuple[Fault, bool]]:
+    """The faults of names that look like a variable of the job's and are none, and whether the notifier's was meant."""
+    ours = [name for name in VARIABLES if name not in _OF_OTHERS]
+    engines = tuple(f"{engine}_engine_".upper() for engine in ENGINE_VARIABLES)
+    for name in sorted(environ.keys() - set(VARIABLES) - _OF_OTHERS):
+        near = get_close_matches(name.upper(), ours, 1, cutoff=0.85)
+        if near:
+            remedy = message("did you mean {variable}? Rename it, or unset it", variable=near[0])
+        elif name.upper().startswith(engines):
+            remedy = message("unset it")
+        else:
+            continue
+        yield Fault(name, message("is no variable of the job"), remedy), bool(NOTIFIER & {*near})
+
 
 def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
     """The settings and their faults. Settings with faults may be used only to look for further faults, not to run.
 
-    A blank or faulty variable counts as unset. A fault in one of `NOTIFIER` is only a notice, as it does not stop the
-    job. Missing engine URLs are not reported here, since only the plan shows which engines are needed.
+    A blank or faulty variable counts as unset. A fault in one of `NOTIFIER`, or in one that was meant as one, is only a
+    notice, as it does not stop the job. Missing engine URLs are not reported here, since only the plan shows which
+    engines are needed.
     """
     given = {name: text for name in VARIABLES if (text := environ.get(name, "").strip())}
-    faults = []
+    misspelt = list(_misspelt(environ))
+    faults = [fault for fault, is_notifiers in misspelt if not is_notifiers]
     if "CONFIG_URI" not in given:
         faults.append(not_set("CONFIG_URI", NAME_A_PLACE))
-    spared: dict[str | None, Message] = {}
+    spared: dict[str | None, Message] = {
+        fault.variable: fault.sentence for fault, is_notifiers in misspelt if is_notifiers
+    }
     try:
         settings = Settings.model_validate(_values(given))
     except ValidationError as error:
         for path, found in problems(error):
-            variable = _engine_variable(*path[1:]) if path[0] == "engines" else str(path[0])
+            variable = _OF_ENGINES.get(tuple(path), str(path[0]))
             faults.append(Fault(variable, found.what, found.remedy))
         faulty = {fault.variable for fault in faults}
         sound = {name: text for name, text in given.items() if name not in faulty}
         settings = Settings.model_validate(_values(sound))
-        spared = {fault.variable: fault.sentence for fault in faults if fault.variable in NOTIFIER}
+        spared |= {fault.variable: fault.sentence for fault in faults if fault.variable in NOTIFIER}
     update = {"notices": tuple(spared.values()), "notify_fault": spared.get("NOTIFY_URL")}
     return settings.model_copy(update=update), [fault for fault in faults if fault.variable not in NOTIFIER]
 

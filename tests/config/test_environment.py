@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.config.environment import NOTIFIER, VARIABLES, Settings, read_settings
+from job.config.environment import ENGINE_VARIABLES, NOTIFIER, VARIABLES, EngineSettings, Settings, read_settings
+from job.engines.calls import BATCHES, EngineName
 
 GOOD = {"CONFIG_URI": "gs://bucket/config", "QA_ENGINE_URL": "https://qa.example"}
 
@@ -228,3 +229,45 @@ def test_a_fault_of_the_notifier_is_a_notice_that_quotes_and_hides_nothing(name:
         (True, notice) if name == "NOTIFY_URL" else (False, None)
     )
     assert (settings.notify_secret, settings.notify_only) == (None, "all")
+
+
+def test_a_name_that_looks_like_a_variable_is_refused_with_the_one_that_was_meant() -> None:
+    mistakes = {
+        "QA_ENGINE_CONCURENCY": "QA_ENGINE_CONCURRENCY",
+        "QA_ENGIN_URL": "QA_ENGINE_URL",
+        "RUN_TIMEZONE": "RUN_TIME_ZONE",
+        "RUNS_URL": "RUNS_URI",
+        "news_engine_timeout": "NEWS_ENGINE_TIMEOUT",
+        "JOB_TO_STRAT": "JOB_TO_START",
+    }
+    for name, meant in mistakes.items():
+        said = f"{name}: is no variable of the job; did you mean {meant}? Rename it, or unset it"
+        assert faults(**{name: "1"}) == [said]
+    assert faults(NEWS_ENGINE_COLOUR="red") == ["NEWS_ENGINE_COLOUR: is no variable of the job; unset it"]
+    settings, found = read_settings(GOOD | {"NOTIFY_ONY": "failures", "NOTIFY_URL": "https://hook.example/"})
+    assert (found, settings.notify_fault) == ([], None), "the night is worth more than its message"
+    assert list(map(str, settings.notices)) == [
+        "NOTIFY_ONY: is no variable of the job; did you mean NOTIFY_ONLY? Rename it, or unset it"
+    ]
+
+
+def test_what_others_set_is_no_misspelt_variable() -> None:
+    shell = """
+        CLOUD_RUN_TASK_INDEX CLOUD_RUN_TIMEOUT_SECONDS CLOUD_RUN_JOBS K_SERVICE PORT GOOGLE_CLOUD_PROJECTS
+        GOOGLE_APPLICATION_CREDENTIALS GOOGLE_CLOUD_ZONE SSL_CERT_DIR NOTIFY_SOCKET CONFIG_SHELL CONFIG_SITE JOB_NAME
+        JOB_URL RUN_DISPLAY_URL
+        RUN_LOCAL_PLACE LOG_LEVEL LOGNAME REPORTTIME TASK_ID STARSHIP_SHELL STORAGE_EMULATOR_HOST GIT_URL TZ LANGUAGE
+    """
+    assert read(**dict.fromkeys(shell.split(), "1")) == read()
+
+
+def test_the_variables_of_engines_are_those_of_their_settings() -> None:
+    for engine, variables in ENGINE_VARIABLES.items():
+        others = {"name", *({"batch_size"} - set(_own(engine))), *({"attempts"} - set(_own(engine)))}
+        assert variables == {
+            field: f"{engine}_ENGINE_{field}".upper() for field in EngineSettings.model_fields if field not in others
+        }
+
+
+def _own(engine: EngineName) -> list[str]:
+    return ["attempts"] if engine == "qa" else ["batch_size"] if engine in BATCHES else []
