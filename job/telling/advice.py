@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
+from itertools import chain, count
 from urllib.parse import quote
 
 from job.config.days import Days
@@ -144,11 +145,12 @@ _DELIMITERS = "|/;:#~@!%&*+_"
 
 
 def as_list(arguments: Sequence[str]) -> str:
-    """The arguments as gcloud reads a list: separated by commas, or by the sign between two ^ that it begins with."""
-    taken = "".join(arguments)
-    if "," not in taken:
+    """The arguments as gcloud reads a list: separated by commas, or by what stands between two ^ at its beginning."""
+    if not any("," in argument for argument in arguments):
         return ",".join(arguments)
-    delimiter = next((sign for sign in _DELIMITERS if sign not in taken), "|")
+    # It may be longer than a sign: some number is in no argument.
+    delimiters = chain(_DELIMITERS, (f"|{number}|" for number in count()))
+    delimiter = next(one for one in delimiters if one.join(arguments).split(one) == [*arguments])
     return f"^{delimiter}^{delimiter.join(arguments)}"
 
 

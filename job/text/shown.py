@@ -10,8 +10,10 @@ EXCERPT_LIMIT = 200
 _TOKEN = re.compile(r"eyJ[\w-]{2,}(\.[\w-]*)*|ya29\.[\w.-]+")
 """JWTs, and Google's access tokens."""
 
-_RUN = re.compile(r"[A-Za-z0-9+/_=%-]{32,}+")
-_RANDOM = re.compile(r"[A-Za-z0-9]{16,}+")
+_RUN = re.compile(r"[A-Za-z0-9+/_=%-]{20,}+")
+_PART = re.compile(r"[A-Za-z0-9]{8,}+")
+_WORD = re.compile(r"(?=[A-Z]?[a-z]*[aeiouy]|[AEIOUY])[A-Z]?[a-z]{3,}|[0-9]{4,}")
+"""What a name has: words, and years."""
 _TAG = re.compile(r"<(style|script|title)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 """The heading of a page repeats its title."""
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -34,10 +36,14 @@ def excerpt(said: str | bytes, token: str = "") -> str:
 
 
 def _unless_secret(match: re.Match[str]) -> str:
-    """The text; or a mask, if part of it mixes capitals, small letters and digits as no word does."""
-    kinds = (str.isupper, str.islower, str.isdigit)
-    is_secret = any(all(any(map(kind, part)) for kind in kinds) for part in _RANDOM.findall(match[0]))
-    return "[token]" if is_secret else match[0]
+    """The text; or a mask, if a part of it mixes capitals, small letters and digits as no name does."""
+    return "[token]" if any(map(_is_random, _PART.findall(match[0]))) else match[0]
+
+
+def _is_random(part: str) -> bool:
+    """Whether less than 60 % of it are words and years. The shortest have all three kinds of characters."""
+    kinds = (str.isupper, str.islower, str.isdigit) if len(part) < 16 else (str.isupper, str.islower)
+    return all(any(map(kind, part)) for kind in kinds) and len("".join(_WORD.findall(part))) < 0.6 * len(part)
 
 
 def masked(text: str, *secrets: str) -> str:

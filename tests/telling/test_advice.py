@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from job.cli.main import make_parser
 from job.config.days import Days
@@ -22,7 +24,7 @@ from job.day.result import Counts, ShutdownReason
 from job.day.summary import report_of
 from job.engines.failures import Cause, Failure
 from job.storage.store import NAME_A_PLACE
-from job.telling.advice import Command, Commands, advice, option
+from job.telling.advice import Command, Commands, advice, as_list, option
 from job.telling.lines import Line, Rank
 from job.text.messages import message
 from tests.support.days import SCENES, Day, failing
@@ -351,3 +353,12 @@ def test_where_a_day_is_looked_at_is_a_link_or_a_path(uri: str, is_link: bool, p
     address = f"{place}/{DAY}/report.html"
     line = Line(SEEN, Rank.KEPT, below=address, is_link=is_link)
     assert given(job="cards", runs_uri=uri).look(SEEN, DAY) == line
+
+
+@hypothesis.given(st.lists(st.text("|/;:#~@!%&*+_,^=1 a", min_size=1), min_size=2))
+def test_a_list_is_read_by_gcloud_as_it_was_given(arguments: list[str]) -> None:
+    """As `gcloud topic escaping` says. All signs may be used, so that none is left."""
+    for words in (["run", *arguments], ["run", ",|/;:#~@!%&*+_", "b|"]):
+        text = as_list(words)
+        delimiter, _, rest = text[1:].partition("^") if text.startswith("^") else (",", "", text)
+        assert rest.split(delimiter) == words

@@ -34,7 +34,14 @@ SIGNATURE = "gE0KBIcD34b1jIPBpi-y24TQAdnoGbsGutRDX38jn9E"
 
 @pytest.mark.parametrize(
     "secret",
-    [Mint().token("https://other", 1), "ya29.c0ASRK0Gb-x_y.z", SIGNATURE, base64.b64encode(OPAQUE.encode()).decode()],
+    [
+        Mint().token("https://other", 1),
+        "ya29.c0ASRK0Gb-x_y.z",
+        SIGNATURE,
+        base64.b64encode(OPAQUE.encode()).decode(),
+        *("sk9Xw2LqPz7RtB4vNcH8", "Zk3mQ9xTb7VhW2rJpN5sYd", "xJq-7Lw2ZbT9KfR-mPq3Xv", "AKqwZRTxcVBnmLKJhgfd"),
+        *("Rk9+T2xWq/7ZbLm4HvQcJw==", "gho_Vq7Lx2TzRb9NcW4kHsPd6MfJ", "AIzaSyB7kQ2xW9vT4rNpL6mZcH8"),
+    ],
 )
 def test_text_that_looks_like_a_secret_is_masked(secret: str) -> None:
     assert excerpt(f"refused: {secret} was sent") == "refused: [token] was sent"
@@ -46,6 +53,10 @@ def test_text_that_looks_like_a_secret_is_masked(secret: str) -> None:
         "trace 4bf92f3577b34da6a3ce929d0e0e4736 of 550e8400-e29b-41d4-a716-446655440000",
         "traceparent 00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
         f"image sha256:{'0f' * 32} at {'a1' * 20}",
+        "the model gpt-4o2024PreviewInternalBuild7XyZ is not there",
+        "Meta-Llama-3.1-405B-Instruct-Turbo, DeepSeek-R1-Distill-Qwen-32B, Llama-4-Maverick-17B-128E-Instruct",
+        "Qwen3-235B-A22B-Instruct-2507, GLM-4-9B-Chat-1M-Int8, ERNIE-4-5-300B-A47B-Base-PT, claude-3-5-sonnet-20241022",
+        "requests.exceptions.HTTPSConnectionPool: XMLHttpRequestProgressEvent2 ServiceAccountTokenCreator",
         "projects/Acme-Prod-1/locations/us-central1/services/QaEngine/revisions/qa-engine-00042-xyz is denied",
     ],
 )
