@@ -1,9 +1,13 @@
 """What a simulator remembers of a request."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
+
+_IN_PATH = re.compile(r"/batch/process_(?:ticker|topic/dynamic|person/dynamic)/(.*)", re.DOTALL)
+"""The paths that end with a target."""
 
 
 @dataclass(slots=True)
@@ -50,13 +54,14 @@ class Seen:
 
     @property
     def tickers(self) -> list[str]:
-        """Every target that the request is about, whichever way it names them."""
+        """Every target that the request is about, whichever way it names them; the engine's own name if it names none."""
         body = self.json
         if isinstance(body, dict) and isinstance(body.get("tickers"), list):
             return [str(ticker) for ticker in body["tickers"]]
         if named := dict(self.query).get("ticker"):
             return [named]
-        return [self.path.rpartition("/")[2]]
+        in_path = _IN_PATH.fullmatch(self.path)
+        return [in_path[1] if in_path else self.service]
 
     @property
     def card(self) -> str | None:

@@ -17,7 +17,7 @@ from job.config.plan import Plan, Target
 from job.day.ledger import Ledger
 from job.day.result import CallResult, Counts, EngineFailedError, ShutdownReason
 from job.engines.answers import Response
-from job.engines.calls import ALL_ENGINES, BATCHES, TARGET_ENGINES, EngineName
+from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, TARGET_ENGINES, EngineName
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import RunIdentity
 from job.execution.executor import RunContext
@@ -48,7 +48,9 @@ class Asked:
     def tickers(self) -> tuple[str, ...]:
         if self.engine in BATCHES:
             return tuple(self.body["tickers"])
-        return (self.query["ticker"],) if self.engine == "qa" else (self.path.rpartition("/")[2],)
+        if self.engine == "qa":
+            return (self.query["ticker"],)
+        return (self.path.rpartition("/")[2],) if ENGINES[self.engine].kinds else (self.engine,)
 
 
 Script = Callable[[Asked], Awaitable[Response]]
