@@ -54,7 +54,7 @@ class Seen:
 
     @property
     def tickers(self) -> list[str]:
-        """Every target that the request is about, whichever way it names them; the engine's own name if it names none."""
+        """Every target that the request is about, whichever way it names them; if it names none, the engine."""
         body = self.json
         if isinstance(body, dict) and isinstance(body.get("tickers"), list):
             return [str(ticker) for ticker in body["tickers"]]
