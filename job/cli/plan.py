@@ -20,7 +20,7 @@ from job.engines.calls import BATCHES, ENGINES, METHOD, counted
 from job.outputs.stdout import say, say_error, write_line
 from job.records.objects import RecordError, plan_of
 from job.records.past_nights import read_nights
-from job.records.record import Listing
+from job.records.record import Listing, Record
 from job.storage.store import StorageError, UnreachableError, in_thread
 from job.storage.uri import open_store
 from job.telling.changes import change_of
@@ -65,6 +65,8 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
     is_past = plan.date < past.days.current(now) and BATCHES.keys() & {*plan.engines()}
     _say_notices([*plan.notices, *plan_notes(plan), *([past_day_notice(plan.date)] if is_past else [])], to)
     past_lines = list(_past_lines(past, plan))
+    if past.latest is not None and past.latest.date == plan.date == past.days.current(now):
+        past_lines.append(trio.run(_left_of, settings, plan))
     if given.json:
         _say_notices(past_lines, to)
         _write_lines(plan, settings)
@@ -91,6 +93,16 @@ async def _read_past(settings: Settings, day: str | None, now: datetime) -> _Pas
         return _Past(days, None if attempt is None else plan_of(attempt))
     except (StorageError, RecordError) as error:
         return _Past(days, problem=message("past nights cannot be read: {error}", error=error.what))
+
+
+async def _left_of(settings: Settings, plan: Plan) -> Message:
+    """How many of the calls of a day that was begun a start would make now."""
+    try:
+        record = await Record.read(open_store(settings.runs_uri or ""), plan.date, plan)
+    except (StorageError, RecordError) as error:
+        return message("past nights cannot be read: {error}", error=error.what)
+    left = sum(len(plan.work(engine, record.ledger.is_done)) for engine in plan.engines())
+    return plural("A start now would make 1 call", "A start now would make {count} calls", count=left)
 
 
 def _say_notices(notices: Iterable[Message], to: Translator) -> None:

@@ -202,6 +202,18 @@ def test_a_plan_for_a_day_that_is_recorded_is_compared_with_its_latest_attempt(c
     assert notice.startswith("2026-11-23 is over: its cards get the financial and trading data of now")
 
 
+@pytest.mark.parametrize(("failed", "said"), [([], "0 calls"), (["MSFT"], "1 call")])
+def test_of_a_day_that_was_begun_a_plan_says_how_many_calls_a_start_would_make_now(
+    command: Command, place: Path, runs: Path, failed: list[str], said: str
+) -> None:
+    write(place, CARDS)
+    days = [RecordedAttempt(day, failed=failed, outcome="cards_missing") for day in ("2026-11-20", TODAY)]
+    write_records(runs, *(day.record() for day in days))
+    assert command("plan", place)[1][-1] == f"A start now would make {said}"
+    other = command("plan", "--date=2026-11-20", place)[1]
+    assert not any("would make" in line for line in other), "it goes on with the config that it recorded"
+
+
 def test_a_plan_is_that_of_today_in_its_time_zone(command: Command, place: Path, at: At) -> None:
     at("2026-11-24T20:00")
     for zone, day in (("Pacific/Kiritimati", "2026-11-25"), ("Pacific/Pago_Pago", "2026-11-24")):
