@@ -53,6 +53,11 @@ class Days:
         shown, tick = self._first_after(date.fromisoformat(day) - timedelta(days=1))
         return shown.time() if shown.date().isoformat() == day and tick.replace(tzinfo=None) != shown else None
 
+    def is_early(self, day: str, now: datetime) -> bool:
+        """Whether a start at `now` is too early to be for this day, unless that is named."""
+        tick = self.tick_of(day)
+        return tick is not None and now < tick.astimezone(UTC) - EARLY
+
     def is_late(self, day: str, now: datetime) -> bool:
         tick = self.tick_of(day)
         return tick is None or now > tick.astimezone(UTC) + LATE

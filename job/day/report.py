@@ -199,9 +199,17 @@ class Report(Start):
 
     @property
     def severity(self) -> Severity:
-        """How grave it is: a success is good only if no engine reported an error besides, and no change is loud."""
-        is_odd = self.loud_changes or any(counts.with_error for counts in self.engines.values())
+        """How grave it is: a success is good only if no engine reported an error besides, no change is loud, and it was
+        not done before its own time.
+        """
+        is_odd = self.was_early or self.loud_changes or any(counts.with_error for counts in self.engines.values())
         return "warn" if is_odd and self.outcome.severity == "good" else self.outcome.severity
+
+    @property
+    def was_early(self) -> bool:
+        """Whether a start in its own time found it done, before that time, as by another schedule."""
+        is_current = self.day == self.days.current(datetime.fromisoformat(self.started))
+        return self.done_since is not None and is_current and self.days.is_early(self.day, self.done_since)
 
     @property
     def had_plan(self) -> bool:
@@ -220,4 +228,6 @@ class Report(Start):
     @property
     def done_at(self) -> datetime | None:
         """When the attempt ended that found everything done; `None` if something is missing."""
-        return datetime.fromisoformat(self.ended) if self.ended and self.outcome is Outcome.SUCCEEDED else None
+        if self.ended is None or self.outcome is not Outcome.SUCCEEDED:
+            return None
+        return self.done_since or datetime.fromisoformat(self.ended)

@@ -314,7 +314,7 @@ def pages(view: View, past_nights: PastNights, settings: Settings, *, has_table:
     if nights is not None and all(
         night.outcome is not Outcome.AT_WORK or night.day == report.day for night in nights.nights
     ):
-        nights = nights if report.done_since else nights.with_report(report)
+        nights = nights if report.done_since and not report.was_early else nights.with_report(report)
         contents[NIGHTS_PAGE] = partial(render_nights, nights, view, runs_uri, now, to)
     contents[f"{report.day}/{PAGE}"] = partial(render_day, view, runs_uri, now, has_table=has_table, translator=to)
     return contents

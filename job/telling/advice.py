@@ -250,6 +250,10 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
         makes = report.cards.left_out
         text = message("To make what was left out, once it can be made, paste")
         yield commands.line(text, Command(report.day, (), makes, makes * attempts))
+    if report.was_early:
+        makes, again = report.cards.planned, ["--again=all", "--yes", *option("without", report.without)]
+        text = message("If the data of now is wanted, paste this to make it all again. It cannot be taken back")
+        yield commands.line(text, Command(None, [f"--date={report.day}", *again], makes, makes * attempts))
     cards = [card for card in ledger.with_error("qa") if card.target not in report.without]
     if attempts and 0 < len(cards) <= NAMED:
         text = message(

@@ -84,6 +84,17 @@ def put_back(report: Report) -> Message | None:
     return message(text, day=report.compared_with[5:], names=listed(report.changed_objects))
 
 
+def was_early(report: Report) -> Message:
+    """That a day was done before its own time, which the schedule has now."""
+    tick, done = report.days.tick_of(report.day), report.done_since
+    if tick is None or done is None:
+        raise AssertionError("this day was not done too early")
+    text = template(
+        "It was done at {done}, before its time, {time}: by the data of then, since the schedule was another one"
+    )
+    return message(text, done=clock(done, report.day), time=clock(tick, report.day))
+
+
 def past_day_notice(day: str) -> Message:
     """What is not as on that day, for a start of a day that is over."""
     return message(

@@ -14,7 +14,7 @@ from job.telling.advice import Commands, advice
 from job.telling.changes import change_of
 from job.telling.failures import failure_lines
 from job.telling.lines import Line, Rank
-from job.telling.notes import notes_of, put_back
+from job.telling.notes import notes_of, put_back, was_early
 from job.telling.sentence import sentence_of
 from job.text.messages import Message, colon, message, plural, template
 
@@ -67,8 +67,10 @@ class View:
 
     @property
     def changed(self) -> list[Message]:
-        """What was changed since the night before and makes a success a warning."""
-        return [change_of(change, self.report.compared_with or self.report.day) for change in self.report.loud_changes]
+        """What makes a success a warning: that it came too early, and what was changed since the night before."""
+        report = self.report
+        changes = [change_of(change, report.compared_with or report.day) for change in report.loud_changes]
+        return [was_early(report), *changes] if report.was_early else changes
 
     @property
     def warning(self) -> Message | None:

@@ -137,3 +137,41 @@ async def test_what_never_began_is_told_with_its_price_and_its_command_is_not_re
     (new,) = pasted(night)
     await night.start(0, *new)
     assert await night.verify(0) == ""
+
+
+# --- a day that was done before its own time ---
+
+
+async def test_a_day_that_was_done_before_its_own_time_is_odd_until_it_is_made_anew(night: Night) -> None:
+    """In the morning by the morning's schedule; then that is moved to the evening, whose start does nothing."""
+    night.schedule = MORNING
+    await night.begins(WEDNESDAY)
+    await night.start(0)
+    night.schedule = EVENING
+    await night.scene.until(WEDNESDAY, "22:20:00")
+    count = len(night.scene.world.qa.requests)
+    await night.start(0, NOTIFY_ONLY="failures")
+    assert len(night.scene.world.qa.requests) == count
+    title, *lines = night.scene.world.chat.texts[-1].splitlines()
+    assert title == f"! cards, {WEDNESDAY}"
+    early = (
+        "It was done at 06:30 UTC, before its time, 22:30 UTC: by the data of then, since the schedule was another one."
+    )
+    assert f"! {early}" in lines
+    again = "If the data of now is wanted, paste this to make it all again. It cannot be taken back"
+    assert f"{again} (makes 26 cards; charges at most 78 tries; at any time; for a maintainer):" in lines
+    page = night.scene.world.recorded()["index.html"].decode()
+    assert early in page
+    (anew,) = pasted(night)
+    await night.start(0, *anew)
+    assert len(night.scene.world.qa.requests) == count + 26
+    await night.start(0)
+    assert night.scene.world.chat.texts[-1].startswith("✓ ")
+
+
+async def test_a_start_ten_minutes_before_the_time_is_not_too_early(night: Night) -> None:
+    await night.scene.until(WEDNESDAY, "22:20:00")
+    await night.start(0)
+    await night.begins(WEDNESDAY)
+    await night.start(0)
+    assert night.scene.world.chat.texts[-1].startswith("✓ ")

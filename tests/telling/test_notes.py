@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -208,6 +209,13 @@ LOUD: dict[str, Callable[[], View]] = {
     "results are not recorded: do not start it again": lambda: replace(SCENES["all made"](), unrecorded=1),
     "an engine reported an error besides": SCENES["made with errors"],
     "its end is not recorded": lambda: replace(good(), unrecorded=0),
+    "it was done before its own time, as after a change of the schedule; with the command that makes it anew": lambda: (
+        good(
+            schedule="30 22 * * *",
+            started="2026-11-24T22:30:03+08:00",
+            done_since=datetime.fromisoformat("2026-11-24T22:19:59+08:00"),
+        )
+    ),
     "cards are no longer asked for since the night before, or targets are of another kind; it names the config objects "
     "that were written since": lambda: good(**GONE),
     "cards are made with another model than on the night before": lambda: good(**MODEL_ALONE),
