@@ -131,7 +131,7 @@ class CircuitBreaker:
         """It runs from when the failed try began, or from its end if the engine has asked for it."""
         is_charged = latest.kind is FailureKind.CHARGED
         least, most = (CHARGED_SECONDS, MAX_CHARGED_SECONDS) if is_charged else (INITIAL_SECONDS, MAX_SECONDS)
-        pause = min(max(self._pause, least), most)
+        pause = min(max(self._pause, least), most, max(self._patience, INITIAL_SECONDS))
         self._pause = min(2 * pause, MAX_CHARGED_SECONDS)
         asked_for = min(latest.failure.retry_after or 0.0, MAX_SECONDS) if latest.failure else 0.0
         self._pause_ends = max(latest.started + pause, latest.ended + asked_for)
