@@ -11,7 +11,7 @@ from job.day.attempt import ExitCode
 from job.outputs.message import Notifier
 from job.telling.lines import Line
 from job.text.messages import Message, message
-from tests.cli.conftest import At, Command
+from tests.cli.conftest import TODAY, At, Command
 from tests.cli.test_past import BREAKS_OFF, HALF, KILLED, SHANGHAI, THREE, USELESS
 from tests.support.records import DAY, RecordedAttempt, lease_of, write
 
@@ -52,14 +52,33 @@ def test_the_latest_night_that_began_is_verified(clock: str, day: str, runs: Pat
     assert command("verify")[0] == ExitCode.DONE
 
 
-def test_nobody_is_told_to_start_a_day_that_is_to_come(runs: Path, command: Command, at: At) -> None:
-    at("2026-11-25T06:00")
-    evening = {"RUN_SCHEDULE": "30 22 * * 1-5", **SHANGHAI}
-    assert command("verify", "--date=2026-11-26", **evening)[1] == ["The night of 2026-11-26 is still to come"]
-    write(runs, RecordedAttempt().record())
-    at("2026-11-25T23:00")
-    *_, start = command("verify", "--date=2026-11-25", **evening)[1]
-    assert start.strip() == f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date=2026-11-25 --yes"
+@pytest.mark.parametrize(
+    ("day", "answer", "is_offered"),
+    [
+        ("2026-11-27", "The night of 2026-11-27 is still to come", False),
+        ("2026-11-26", "The night of 2026-11-26 is still to come", False),
+        ("2026-11-25", "No start of 2026-11-25 has begun. Is the schedule paused?", True),
+        ("2026-10-25", "No start of 2026-10-25 has begun. Is the schedule paused?", True),
+        ("2026-03-29", "No start of 2026-03-29 has begun: the clocks left out 02:30 on that day", True),
+        ("2026-03-26", "The record begins with 2026-03-27: nothing is known of 2026-03-26", False),
+    ],
+)
+def test_why_nothing_is_there_of_a_day(
+    day: str, answer: str, is_offered: bool, runs: Path, command: Command, at: At
+) -> None:
+    """At 08:00 in Berlin, of a schedule whose next time is an hour later; the price is that of the night before."""
+    at(f"{TODAY}T15:00")
+    write(runs, RecordedAttempt("2026-03-27", about={"qa_attempts": 3}).record())
+    berlin = {"RUN_SCHEDULE": "30 2 * * *", "RUN_TIME_ZONE": "Europe/Berlin"}
+    if day == TODAY:
+        berlin["RUN_SCHEDULE"] = "0 9 * * *"
+    code, (said, *steps), _ = command("verify", f"--date={day}", **berlin)
+    assert (code, said) == (ExitCode.FAILED, answer)
+    assert bool(steps) is is_offered
+    if steps:
+        assert "(makes 2 cards; charges at most 6 tries; at any time):" in steps[0]
+        assert steps[1].endswith(f"python -m job run --date={day} --yes")
+    assert command("report", day)[2] == [f"RUNS_URI: {answer}"]
 
 
 @pytest.fixture
