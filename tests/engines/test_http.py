@@ -241,8 +241,17 @@ async def test_no_failure_leaves_a_descriptor_behind(
 
     async def fail() -> None:
         nonlocal failures
-        with trio.move_on_after(0.1 if is_cut_off else 60) as scope, suppress(AnswerError, ShutdownError):
-            await client.request("POST", f"/{failure}", {}, None, on_sending)
+
+        def sending() -> None:
+            on_sending()
+            if failure == "answer":
+                scope.deadline = trio.current_time() + 0.1
+
+        with (
+            trio.move_on_after(0.1 if failure == "handshake" else 60) as scope,
+            suppress(AnswerError, ShutdownError),
+        ):
+            await client.request("POST", f"/{failure}", {}, None, sending)
             pytest.fail("it did not fail")
         assert scope.cancelled_caught == is_cut_off
         failures += 1
