@@ -97,8 +97,8 @@ run "what_watches_the_run" {
     condition = {
       for alert in google_monitoring_alert_policy.execution : alert.display_name => alert.conditions[0].condition_threshold[0].filter
       } == {
-      "batch-orchestrator: the run failed"         = "metric.type = \"run.googleapis.com/job/completed_execution_count\" AND resource.type = \"cloud_run_job\" AND resource.labels.job_name = \"batch-orchestrator\" AND metric.labels.result = \"failed\""
-      "batch-orchestrator: no success by the hour" = "metric.type = \"run.googleapis.com/job/completed_execution_count\" AND resource.type = \"cloud_run_job\" AND resource.labels.job_name = \"batch-orchestrator-verify\" AND metric.labels.result = \"failed\""
+      "batch-orchestrator: a start failed, or a command was refused" = "metric.type = \"run.googleapis.com/job/completed_execution_count\" AND resource.type = \"cloud_run_job\" AND resource.labels.job_name = \"batch-orchestrator\" AND metric.labels.result = \"failed\""
+      "batch-orchestrator: no success by the hour"                   = "metric.type = \"run.googleapis.com/job/completed_execution_count\" AND resource.type = \"cloud_run_job\" AND resource.labels.job_name = \"batch-orchestrator-verify\" AND metric.labels.result = \"failed\""
     }
     error_message = "The alerts watch something else."
   }

@@ -39,7 +39,7 @@ async def test_how_often_a_plain_start_asks_storage(world: World) -> None:
 
     How much of past nights is read meanwhile is up to chance. What is read takes two requests, if it is there.
     """
-    for writes, lists, reads, cards in [(10, 4, 8, 2), (2, 5, 32, 0)]:
+    for writes, lists, reads, cards in [(12, 4, 8, 2), (4, 5, 32, 0)]:
         world.forget()
         await run(world, 0, **DEPLOYED)
         assert world.storage is not None
