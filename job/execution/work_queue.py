@@ -201,11 +201,12 @@ class WorkQueue:
         return int(self._policy.random() * count) % count
 
     def _take(self, line: Line, now: float, last_from: float) -> PendingCall:
-        """Of calls that were not tried, any; else what is due the longest, of what was free if there is some."""
+        """Of calls that were not tried, any; else what is due the longest of one kind, so that none waits for ever."""
         if line.untried:
             return self._take_untried(line)
         self._waiting -= 1
-        return heappop(line.free if due(line.free, last_from) <= now else line.charged)[2]
+        kinds = [waiting for waiting in (line.free, line.charged) if due(waiting, last_from) <= now]
+        return heappop(kinds[self._drawn(len(kinds))] if len(kinds) > 1 else kinds[0])[2]
 
     def _put_untried(self, card_type: str | None, *some: Sequence[Item] | PendingCall) -> None:
         self._lines[card_type].untried += some

@@ -285,8 +285,18 @@ def _excuse(facts: Facts, card: Item) -> str | None:
         return "data failed" if is_right else None
     if facts.is_out("qa"):
         return "QA is out"
+    if _was_still_out(facts, tries):
+        return "it had failed before"
     is_given_up = not facts.tried.keys() >= {*facts.wanted}  # though it is not out
     return "its last try failed, too" if not is_given_up and _had_its_last_try(facts, tries) else None
+
+
+def _was_still_out(facts: Facts, tries: list[Try]) -> bool:
+    """Whether only cards were left that had failed, and an outage failed all tries at one before any card was made."""
+    before = {one.items[0] for one in facts.play.tries if one.start < facts.played.number and one.result != "done"}
+    done = min((one.ended for one in facts.qa if one.result == "done"), default=math.inf)
+    is_used_up = sum(one.result not in FREE for one in tries) == ATTEMPTS
+    return before.issuperset(facts.wanted) and is_used_up and all(one.outage and one.ended < done for one in tries)
 
 
 def _had_its_last_try(facts: Facts, tries: list[Try]) -> bool:
