@@ -17,7 +17,7 @@ from job.storage.store import NAME_A_PLACE, ObjectStore
 from job.storage.uri import open_store
 from job.telling.advice import Commands
 from job.telling.nights import NO_NIGHT, not_begun, undone_lines, why_not_begun
-from job.telling.sentence import cards_line
+from job.telling.sentence import sentence_of
 from job.telling.view import View
 from job.text.messages import Translator, colon, message, template, translator
 from job.text.shown import printable
@@ -81,7 +81,7 @@ def _write_missing(view: View, to: Translator) -> None:
         what, remedy = message(text, day=view.report.day), message("leave it out to see why")
         raise ConfigError([Fault("--missing", what, remedy, FaultKind.COMMAND)])
     if view.ledger.counts("qa").missing == 0:
-        say_error(to.text(cards_line(view.report)))
+        say_error(to.text(sentence_of(view.report)))
     for card in view.ledger.missing("qa"):  # not by `say`, which would replace the tab
         write_line(f"{printable(card.item.target)}\t{printable(card.item.card_type)}".encode())
 

@@ -22,7 +22,7 @@ from job.storage.store import ObjectStore, StorageError, UnreachableError, Unusa
 from job.telling.advice import NO_START, Commands, executions_lines, whole_night
 from job.telling.lines import SIGNS, Line, Rank
 from job.telling.nights import not_begun, why_not_begun
-from job.telling.view import View
+from job.telling.view import View, day_lines
 from job.text.messages import Message, colon, message, translator
 from job.text.shown import clock
 
@@ -91,11 +91,13 @@ async def _verdict(store: ObjectStore, options: Options, date: str | None) -> _V
         lines = [Line(answer, Rank.KEPT), *steps]
         return _Verdict(answer, False, steps, verify_lines(settings, None, day, SIGNS["bad"], problem, lines))
     if view.report.had_plan and view.ledger.is_complete:
-        return _Verdict(message("{day} is done: {continued}", day=day, continued=view.sentence), is_done=True)
-    answer = message("{day} is not done: {continued}", day=day, continued=view.sentence)
+        return _Verdict(
+            message("{day} is done: {continued}", day=day, continued=view.numbers or view.outcome), is_done=True
+        )
+    answer = message("{day} is not done: {continued}", day=day, continued=view.outcome)
     mark = SIGNS["warn" if view.report.outcome is Outcome.AT_WORK else "bad"]
     return _Verdict(
-        answer, False, view.steps, verify_lines(settings, view.report, day, mark, problem, body_lines(view))
+        answer, False, [*day_lines(view)], verify_lines(settings, view.report, day, mark, problem, body_lines(view))
     )
 
 

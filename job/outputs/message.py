@@ -44,7 +44,7 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
 
 def body_lines(view: View) -> Iterator[Line]:
     """How a day stands, as far as a message says it."""
-    yield Line(message("{sentence}.", sentence=view.sentence), Rank.KEPT)
+    yield Line(message("{sentence}.", sentence=view.outcome), Rank.KEPT)
     yield from (line for line in day_lines(view, FAULTS_LISTED) if line.rank is not Rank.ASIDE)
 
 

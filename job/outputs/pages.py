@@ -31,7 +31,7 @@ from job.telling.advice import CONSOLE, Commands, escaped, later_step
 from job.telling.fields import report_json
 from job.telling.lines import SIGNS, Line, Rank
 from job.telling.nights import done_at, fact_of_night, marks_of
-from job.telling.sentence import LABELS, sentence_of, when
+from job.telling.sentence import LABELS, outcome_of, when
 from job.telling.view import View, day_lines
 from job.text.messages import (
     Message,
@@ -298,7 +298,7 @@ def _page_link(runs_uri: str, night: Night) -> str | None:
 
 def _rendered(name: str, translator: Translator, night: Night, **more: object) -> bytes:
     """A page that opens with a night."""
-    sentence = LABELS[night.outcome] if night.report is None else sentence_of(night.report)
+    sentence = LABELS[night.outcome] if night.report is None else outcome_of(night.report)
     more = {"severity": _tone(night), "day": night.day, "sentence": sentence, **more}
     # Pages of two jobs must not look alike.
     job = [part for part in (night.start.job, night.start.project) if part] if night.start else []

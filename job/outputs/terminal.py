@@ -14,7 +14,6 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from job.day.attempt import Outcome
 from job.day.history import Nights
 from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, elapsed_time
@@ -122,19 +121,11 @@ def as_text(view: View, translator: Translator = ENGLISH) -> str:
 
 
 def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
-    is_at_work = view.report.outcome is Outcome.AT_WORK
-    if is_at_work:
-        screen.print_line(view.sentence, style=_colour(view))
+    screen.print_line(view.outcome, style=_COLOURS[SIGNS[view.severity]])
     for line in lines:
         screen.print_line(line.text, line.mark)
         if line.below is not None:
             screen.print_line(f"  {line.below}")
-    if not is_at_work:
-        screen.print_line(view.sentence, style=_colour(view))
-
-
-def _colour(view: View) -> str:
-    return _COLOURS[SIGNS[view.severity]]
 
 
 def _bars(progress: Progress, screen: Screen) -> Table:

@@ -10,7 +10,7 @@ from job.day.history import Night, Nights
 from job.day.report import Report
 from job.day.result import Counts, EngineState
 from job.engines.calls import EngineName, counted
-from job.telling.sentence import LABELS, fact_of
+from job.telling.sentence import LABELS, outcome_of
 from job.text.messages import Message, dated, joined, listed, message, said, template
 
 MARKS: Mapping[EngineState, tuple[Severity | Literal["soft"], str]] = {
@@ -55,7 +55,7 @@ def done_at(night: Night) -> Message:
 
 
 def fact_of_night(night: Night) -> Message:
-    return LABELS[night.outcome] if night.report is None else fact_of(night.report)
+    return LABELS[night.outcome] if night.report is None else outcome_of(night.report)
 
 
 def marks_of(report: Report | None, columns: Sequence[EngineName]) -> list[tuple[Severity | Literal["soft"], str]]:

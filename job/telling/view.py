@@ -8,14 +8,13 @@ from job.day.attempt import Outcome, Severity
 from job.day.ledger import Ledger
 from job.day.report import PAGE, Report
 from job.day.summary import FAULTS_LISTED
-from job.engines.calls import counted
 from job.storage.uri import address_of
 from job.telling.advice import Commands, advice
 from job.telling.changes import change_of
 from job.telling.failures import failure_lines
 from job.telling.lines import Line, Rank
 from job.telling.notes import notes_of, put_back, was_early
-from job.telling.sentence import sentence_of
+from job.telling.sentence import numbers_of, outcome_of, sentence_of
 from job.text.messages import Message, colon, message, plural, template
 
 NOTICES_LISTED = 3
@@ -34,6 +33,8 @@ class View:
     page: str | None = None
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
+    unrecorded_cards: int = 0
+    """How many of these are cards that are made."""
     undone: tuple[Message, ...] = ()
     """Which nights besides are not done."""
     was_sent: bool = False
@@ -62,8 +63,17 @@ class View:
         return "warn" if is_good and self.unrecorded is not None else self.report.severity
 
     @property
+    def outcome(self) -> Message:
+        return outcome_of(self.report)
+
+    @property
+    def numbers(self) -> Message | None:
+        return numbers_of(self.report, self.unrecorded_cards)
+
+    @property
     def sentence(self) -> Message:
-        return sentence_of(self.report)
+        """Outcome and numbers in one."""
+        return sentence_of(self.report, self.unrecorded_cards)
 
     @property
     def changed(self) -> list[Message]:
@@ -88,18 +98,12 @@ class View:
 
         Cloud Run's retry goes on then, since it does not know how this start ended.
         """
-        view = replace(self, unrecorded=unrecorded)
+        view = replace(self, unrecorded=unrecorded, unrecorded_cards=cards)
         if view.warning is not None:
             return replace(view, steps=())
-        note = None
-        if cards:
-            text = template("Made, but not recorded: {cards}. The next start makes that again, and may pay twice.")
-            note = message(text, cards=counted("qa", cards))
-        elif unrecorded and "cards" not in self.report.phases:
+        if unrecorded and not cards and "cards" not in self.report.phases:
             text = template("Not recorded, since storage failed: {results}. No card is requested before that is.")
-            note = message(text, results=_results(unrecorded))
-        if note is not None:
-            view = replace(view, notes=(*self.notes, note))
+            view = replace(view, notes=(*self.notes, message(text, results=_results(unrecorded))))
         is_retried = self.report.has_retry
         return replace(view, steps=tuple(advice(self.report, self.ledger, commands, cards, is_retried=is_retried)))
 
@@ -111,32 +115,43 @@ class View:
 
 
 def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
-    """What failed and was answered, what is odd, what it has cost, and what to do next; so many faults of the config.
-
-    Every reader has them in this order, after the sentence.
+    """What is said of a day after its outcome, in one order for every reader: the numbers; what else changed or is odd;
+    the causes, or so many faults of the config; what to do; the links.
     """
-    report, detail = view.report, view.report.detail
-    if view.warning is not None:
-        yield Line(view.warning, Rank.KEPT, "!")
-    yield from (Line(message("{sentence}.", sentence=change), Rank.KEPT, "!") for change in view.changed)
-    yield from failure_lines(report)
-    if not report.failures and detail is not None and report.outcome is Outcome.STORAGE_FAILED:
-        yield Line(message("Last answer: {answer}", answer=detail))
-    yield from _fault_lines(report, faults)
-    yield from (Line(note) for note in view.notes)
-    if (config_changed := put_back(report)) is not None:
-        yield Line(config_changed, Rank.KEPT)
-    for call in view.ledger.errors:
-        yield Line(colon(call.label, call.warning or ""), mark="!")
-    yield from _notice_lines(view.ledger.plan.notices)
+    if view.numbers is not None:
+        yield Line(message("{Sentence}.", Sentence=view.numbers), Rank.KEPT)
     if (cost := cost_line(view.ledger)) is not None:
         yield Line(cost)
-    yield from (Line(undone, Rank.KEPT) for undone in view.undone)
+    yield from _change_lines(view)
+    yield from _cause_lines(view.report, faults)
     yield from view.steps
     if view.page is not None:
         yield Line(message("Page: {page}", page=view.page), Rank.KEPT)
-    if detail is not None and report.outcome is Outcome.BUSY:
-        yield Line(detail, Rank.ASIDE)
+
+
+def _change_lines(view: View) -> Iterator[Line]:
+    """What else is not as on other nights: the loudest first."""
+    if view.warning is not None:
+        yield Line(view.warning, Rank.KEPT, "!")
+    yield from (Line(message("{sentence}.", sentence=change), Rank.KEPT, "!") for change in view.changed)
+    if (config_changed := put_back(view.report)) is not None:
+        yield Line(config_changed, Rank.KEPT)
+    for call in view.ledger.errors:
+        yield Line(colon(call.label, call.warning or ""), mark="!")
+    yield from (Line(note) for note in view.notes)
+    yield from _notice_lines(view.ledger.plan.notices)
+    yield from (Line(undone, Rank.KEPT) for undone in view.undone)
+
+
+def _cause_lines(report: Report, faults: int) -> Iterator[Line]:
+    """What failed and was answered, or what was refused, and who puts it right."""
+    yield from failure_lines(report)
+    if not report.failures and report.detail is not None and report.outcome is Outcome.STORAGE_FAILED:
+        yield Line(message("Last answer: {answer}", answer=report.detail))
+    elif report.why is not None or report.outcome is Outcome.BUSY:
+        why = [one for one in (report.why, report.detail) if one is not None]
+        yield from (Line(one, Rank.KEPT if one is report.why else Rank.ASIDE) for one in why)
+    yield from _fault_lines(report, faults)
 
 
 def _notice_lines(notices: Sequence[Message]) -> Iterator[Line]:
@@ -150,12 +165,13 @@ def cost_line(ledger: Ledger) -> Message | None:
     """How many tries of the day may have been charged, if these are or may be more than those that made a card."""
     made = sum(call.done for call in ledger.calls["qa"])
     charged = made + sum(call.charged_tries for call in ledger.calls["qa"])
-    text = template("{tries} may have been charged; {made} made a card.")
-    if ledger.breaks_off:
-        text = template("At least {tries} may have been charged; at least {made} made a card.")
-    elif charged <= made:
+    if ledger.breaks_off and charged:
+        return plural(
+            "At least 1 try may have been charged.", "At least {count} tries may have been charged.", count=charged
+        )
+    if charged <= made:
         return None
-    return message(text, tries=plural("1 try", "{count} tries", count=charged), made=made) if charged else None
+    return plural("1 try may have been charged.", "{count} tries may have been charged.", count=charged)
 
 
 def _results(count: int) -> Message:

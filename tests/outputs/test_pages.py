@@ -63,10 +63,10 @@ HEADLINE = "{day}: {continued}"
 def test_page_message_and_terminal_have_the_same_lines_in_the_same_order(scene: str, translator: Translator) -> None:
     view = SCENES[scene]()
     shown = page(view, translator=translator)
-    headline = translator.text(message(HEADLINE, day=dated(DAY, DAY[5:]), continued=view.sentence))
+    headline = translator.text(message(HEADLINE, day=dated(DAY, DAY[5:]), continued=view.outcome))
     assert re.findall("<h1>(.*?)</h1>", shown.source) == [headline]
     mark = {"good": "✓", "warn": "!", "bad": "✗"}[view.report.severity]
-    title = translator.text(message(HEADLINE, day=dated(DAY), continued=view.sentence))
+    title = translator.text(message(HEADLINE, day=dated(DAY), continued=view.outcome))
     sign = "…" if view.report.outcome is Outcome.AT_WORK else mark
     assert f"<title>{sign} {title} · cards · our-project</title>" in shown.source
     lines = [*day_lines(view)]
@@ -141,9 +141,9 @@ def test_a_card_that_was_cut_off_after_a_failed_try_is_shown_as_the_message_coun
 
 def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_and_the_first_error() -> None:
     shown = page(SCENES["made with errors"]())
-    notes = shown.text.partition("Look at 6 cards of the QA engine: ")[2]
     first = "! qa NVDA news_card: the answer says success, but has an error: failed: the model refused"
-    assert notes.startswith(f"NVDA (5), 美联储/news_card {first} The log of the job ")
+    names = "Look at 6 cards of the QA engine: NVDA (5), 美联储/news_card"
+    assert f"{first} {names} The log of the job " in shown.text
     assert '<section class="headline panel warn">' in shown.source
     assert parts(shown)[0] == "*Cards"
     assert matrix(shown)[:3] == ["NVDA !!!!!", "美联储 !····", "AAPL ✓✓✓✓✓"]
@@ -224,8 +224,8 @@ def night(report: Report) -> Night:
 def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
     shown = nights_page()
     assert rows(shown)[:6] == [
-        "Sat 2026-11-28 5 of 58 cards are missing ✓ ✓ ✓ ✗ 53/58",
-        "Fri 2026-11-27 Unreadable · · · ·",
+        "Sat 2026-11-28 5 cards are missing ✓ ✓ ✓ ✗ 53/58",
+        "Fri 2026-11-27 The record cannot be read · · · ·",
         "Thu 2026-11-26 The record breaks off · · · ·",
         "Wed 2026-11-25 The configuration has 2 faults · · · ·",
         "Tue 2026-11-24 11-25 02:06 ✓ ✓ ✓ ✓ 58/58",
@@ -255,8 +255,8 @@ def undone(shown: Parsed) -> list[str]:
 def test_each_other_night_that_is_not_done_is_named_with_its_command_if_its_price_is_known() -> None:
     late = Day("2026-11-25", start={"qa_attempts": 3}).play(failing(REFUSED, "qa", "NVDA")).view().report
     shown = undone(nights_page(Nights([NIGHTS.nights[0], NIGHTS.nights[1], NIGHTS.nights[2], night(late)])))
-    assert shown[:2] == ["✗ Fri 2026-11-27: unreadable", "2026-11-27/ends/000001.json is missing"]
-    assert shown[2:4] == ["! Thu 2026-11-26: the record breaks off", "✗ Wed 2026-11-25: 5 of 58 cards are missing"]
+    assert shown[:2] == ["✗ Fri 2026-11-27: the record cannot be read", "2026-11-27/ends/000001.json is missing"]
+    assert shown[2:4] == ["! Thu 2026-11-26: the record breaks off", "✗ Wed 2026-11-25: 5 cards are missing"]
     assert "(makes 5 cards; charges at most 15 tries; at any time; for a maintainer):" in shown[4]
     assert shown[5].endswith("--args=run,--date=2026-11-25")
     assert len(shown) == 6
@@ -302,7 +302,7 @@ def test_a_page_may_run_no_script() -> None:
 
 def test_without_a_schedule_nothing_is_due() -> None:
     shown = nights_page(Nights([night(NIGHTS.reports[0].model_copy(update={"schedule": None}))]))
-    assert "5 of 58 cards are missing" in shown.text
+    assert "5 cards are missing" in shown.text
     for words in ("Next night", "is recorded"):
         assert words not in shown.source
 
@@ -310,7 +310,7 @@ def test_without_a_schedule_nothing_is_due() -> None:
 def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> None:
     then = datetime.fromisoformat("2026-11-24T09:00:00+08:00")
     shown = nights_page(Nights([night(SCENES["made with errors"]().report)]), written=then)
-    sentence = "all 58 cards are made, but an engine reported errors"
+    sentence = "done"
     assert '<section class="headline panel warn">' in shown.source
     assert f"! Tue 2026-11-24: {sentence} ·" in shown.text
     assert rows(shown)[0] == "Tue 2026-11-24 02:05 ✓ ✓ ✓ ! 58/58"

@@ -34,10 +34,28 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
     """Its results came after the end of a later one."""
     failed = RecordedAttempt(outcome="cards_missing", failed=["MSFT", "TSLA"], number=2, objects=MORE)
     for added, ended, outcome, code, sentence in (
-        (["MSFT"], ("cards_missing", 3), "cards_missing", 3, "1 of 3 cards is missing"),
-        (["MSFT"], ("interrupted", 143), "interrupted", 143, "Interrupted by SIGTERM: 1 of 3 cards is missing"),
-        (["MSFT"], ("data_engine_failed", 1), "data_engine_failed", 1, "A data engine failed: 1 of 3 cards is missing"),
-        ([], ("interrupted", 143), "succeeded", 0, "All 3 cards are made"),
+        (
+            ["MSFT"],
+            ("cards_missing", 3),
+            "cards_missing",
+            3,
+            "1 card is missing: 2 of 3 cards made; 1 missing: MSFT/news_card",
+        ),
+        (
+            ["MSFT"],
+            ("interrupted", 143),
+            "interrupted",
+            143,
+            "Interrupted by SIGTERM: 2 of 3 cards made; 1 missing: MSFT/news_card",
+        ),
+        (
+            ["MSFT"],
+            ("data_engine_failed", 1),
+            "data_engine_failed",
+            1,
+            "The financial engine failed: 2 of 3 cards made; 1 missing: MSFT/news_card",
+        ),
+        ([], ("interrupted", 143), "succeeded", 0, "Done: 3 of 3 cards made"),
     ):
         end = failed.report().model_copy(update={"outcome": Outcome[ended[0].upper()], "exit_code": ExitCode(ended[1])})
         memory.objects.clear()

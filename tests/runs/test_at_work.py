@@ -32,18 +32,19 @@ async def test_both_pages_are_written_at_the_beginning_at_the_barrier_and_every_
     job = await scene.begin(**DEADLINE, NEWS_ENGINE_TIMEOUT="300", QA_ENGINE_TIMEOUT="300")
     await job.seen("run.started")
     for shown in await written(scene):
-        assert "at work since 22:30 UTC: 0 of 5 cards are made so far" in shown
+        assert "at work since 22:30 UTC" in shown
+        assert "0 of 5 cards made; 5 missing" in shown
         assert "As of 22:30 UTC" in shown
         assert "This start ends by 2026-11-25 01:30 UTC at the latest." in shown
         assert not [word for word in ("gcloud", "python -m job", "cards.csv") if word in shown]
     await job.seen("barrier.crossed")
     for minute, done in ((33, 0), (38, 2), (43, 4)):
         for shown in await written(scene):
-            assert f"{done} of 5 cards are made so far" in shown
+            assert f"{done} of 5 cards made; {5 - done} missing" in shown
             assert f"As of 22:{minute} UTC" in shown
         await trio.sleep(PAGES_SECONDS - WITHIN)
     await scene.end(job, 0)
-    assert "all 5 cards are made" in page(scene)
+    assert "5 of 5 cards made." in page(scene)
     assert "cards.csv" in page(scene)
 
 
@@ -73,9 +74,9 @@ async def test_a_page_whose_writing_hangs_holds_up_neither_the_calls_nor_the_bar
     job = await scene.begin()
     await scene.reached("read", PAGE, lambda: setattr(scene.world, "storage_seconds", 1e6))
     scene.world.storage_seconds = 0.02
-    assert "All 5 cards are made" in (await scene.end(job, 0)).finished["message"]
+    assert "Done: 5 of 5 cards made" in (await scene.end(job, 0)).finished["message"]
     assert trio.current_time() < 10
-    assert "all 5 cards are made" in page(scene)
+    assert "5 of 5 cards made." in page(scene)
 
 
 async def test_a_bug_in_a_page_is_seen_and_ends_no_start(
@@ -119,6 +120,6 @@ async def test_a_start_that_finds_nothing_to_do_says_so_on_both_pages(scene: Sce
     await scene.start(0)
     await scene.until(DAY, "23:10:00")
     await scene.start(0)
-    assert "all 5 cards are made; nothing was called" in page(scene)
+    assert "5 of 5 cards made; nothing was called." in page(scene)
     assert "As of 23:10 UTC" in page(scene)
     assert "cards.csv" in page(scene)

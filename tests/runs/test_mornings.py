@@ -40,6 +40,9 @@ async def night(tuesday: Night) -> Night:
     return tuesday
 
 
+NO_CARD = "0 of 26 cards made; 26 missing; data: {}."
+
+
 def told(night: Night) -> list[str]:
     """The latest message, without its title, its page and its time."""
     title, *lines, page, _ = night.scene.world.chat.texts[-1].splitlines()
@@ -89,7 +92,8 @@ async def test_a_right_that_was_lost_is_given_back_by_whom_the_message_names(nig
     await night.tries(1)
     account = "orchestrator@simulated-project.iam.gserviceaccount.com"
     assert told(night) == [
-        "The news engine failed: no card was made.",
+        "The news engine failed.",
+        NO_CARD.format("news 0/7"),
         "✗ News engine: every try failed; all were made on 11-24.",
         "Last answer: HTTP 403: Error: 403 simulated front end",
         f"Who: an owner of the project gives roles/run.invoker on {news.url.removeprefix('http://')} to {account}.",
@@ -103,7 +107,7 @@ async def test_tokens_for_another_service_are_put_right_at_each_engine_that_refu
     await night.tries(1)
     where = "Where: {}_ENGINE_AUDIENCE (Terraform: engines.{}.audience). Who: an owner of the project."
     named = [where.format(name.upper(), name) for name in ("news", "financial", "trading")]
-    assert told(night)[0].endswith(" engine failed: no card was made.")
+    assert told(night)[0].endswith(" engine failed.")
     assert [line for line in told(night) if line.startswith("Where")] == named
     assert told(night)[-2:] == [RIGHT.format(26, 78), EXECUTE]
 
@@ -114,8 +118,8 @@ async def test_a_day_of_another_version_is_told_once_and_calls_nothing(night: Ni
     world.runs.objects[name] = replace(stored, data=stored.data.replace(b'"format":2', b'"format":3'))
     count, asked = len(world.chat.texts), len(night.scene.requests)
     await night.tries(2, f"--date={TUESDAY}")
-    ((_, sentence, fault, _),) = (text.splitlines() for text in world.chat.texts[count:])
-    assert sentence == "Another version of the job has begun this day: nothing was called."
+    ((_, sentence, numbers, fault, _),) = (text.splitlines() for text in world.chat.texts[count:])
+    assert (sentence, numbers) == ("The command was refused.", "Nothing was called.")
     assert fault.endswith(f"; finish this day with the image of version {__version__}: an owner puts it back")
     assert len(night.scene.requests) == asked
     world.runs.objects[name] = stored
@@ -123,7 +127,7 @@ async def test_a_day_of_another_version_is_told_once_and_calls_nothing(night: Ni
 
 OWN_CALLS = f"""\
 ✗ cards, {WEDNESDAY}
-The news engine failed: no card was made.
+The news engine failed.
 ✗ News engine: 1 target failed; it was made on 11-24: 美联储.
 Last answer: HTTP 422: Error: 422 simulated front end
 {WITHOUT.format("美联储", 24, 72)}
@@ -138,10 +142,12 @@ async def test_a_start_tells_of_its_own_calls_and_not_why_one_failed_before(nigh
     world.financial.script.append(Fault(when.always, do.status(403)))
     world.news.script.append(Fault(when.ticker("fed"), do.status(422)))
     await night.tries(1)
-    assert told(night)[1] == "✗ Financial engine: every try failed."
+    assert told(night)[2].startswith("✗ Financial engine: ")
     world.financial.script[:] = [Fault(when.always, do.hang())]
     await night.start(1)
-    assert world.chat.texts[-1].rpartition("\nPage: ")[0] == OWN_CALLS
+    title, outcome, numbers, *rest = world.chat.texts[-1].rpartition("\nPage: ")[0].splitlines()
+    assert "\n".join([title, outcome, *rest]) == OWN_CALLS
+    assert numbers.startswith(NO_CARD.partition("{}")[0] + "financial 0/6, ")
     financial = night.scene.stored(f"{WEDNESDAY}/report.json")["engines"]["financial"]
     assert (financial["failed"], financial["cut_off"], financial["not_attempted"]) == (6, 6, 0)
 
@@ -159,14 +165,14 @@ async def test_cards_that_are_no_longer_asked_for_are_a_warning_in_all_places(ni
     await world.configure("ticker_list.json", NOT_TSLA)
     outcome = await night.start(0, NOTIFY_ONLY="failures")
     assert world.chat.texts[-1].startswith(f"! cards, {WEDNESDAY}\n")
-    assert told(night) == ["All 22 cards are made.", *FEWER]
+    assert told(night) == ["Done.", "22 of 22 cards made.", *FEWER]
     what = FEWER[0].removeprefix("! ")
     assert outcome.finished["changed"] == night.scene.stored(f"{WEDNESDAY}/report.json")["changed"] == [what[:-1]]
     for page in ("index.html", f"{WEDNESDAY}/report.html"):
         assert what in Parsed(world.recorded()[page].decode()).text
     await night.begins(THURSDAY)
     await night.start(0)
-    assert told(night) == ["All 22 cards are made."]
+    assert told(night) == ["Done.", "22 of 22 cards made."]
 
 
 async def test_a_ticker_that_left_its_list_alone_is_refused_once_and_made_as_a_topic_if_that_is_said(
@@ -184,7 +190,7 @@ async def test_a_ticker_that_left_its_list_alone_is_refused_once_and_made_as_a_t
     assert len(night.scene.requests) == count
     await world.configure("card_targets.json", [TOPIC, entry | {"target_type": "topic"}])
     await night.start(0)
-    assert told(night)[1:3] == [
+    assert told(night)[2:4] == [
         f"! No longer asked for since {TUESDAY}, 3 cards: TSLA (3).",
         f"! Another kind of target since {TUESDAY}, equity → topic: TSLA/price_card.",
     ]
@@ -204,10 +210,13 @@ async def test_a_right_to_write_that_is_lost_in_mid_run_leaves_cards_to_make_aga
     outcome = await scene.end(job, 75)
     text = world.chat.texts[-1].splitlines()
     made = len([one for one in world.qa.requests[count:] if one.answered is not None and one.status == 200])
-    (lost,) = (line for line in text if line.startswith("Made, but not recorded: "))
-    unrecorded = int(lost.split()[4])
+    found = re.match(
+        r"(\d+) of 26 cards made; .*; (\d+) more made and not recorded: the next start makes (\d+)\.", text[2]
+    )
+    assert found is not None
+    recorded, unrecorded, left = map(int, found.groups())
     assert 0 < unrecorded <= made == outcome.finished["cards"]["done"]
-    left = 26 - made + unrecorded
+    assert (recorded + unrecorded, recorded + left) == (made, 26), "they add up"
     assert f"Once storage works again, paste {BRACKET}):".format(left, 3 * left) in text
     assert any(line.startswith("Last answer: could not write _lease.json: ") for line in text)
     scene.works()
@@ -221,12 +230,14 @@ async def test_what_failed_before_a_deadline_was_cut_off(night: Night) -> None:
     hangs = Fault(when.both(NEWS, when.ticker("NVDA", "TSLA")), do.hang())
     night.scene.world.qa.script.append(hangs)
     await night.tries(4, RUN_DEADLINE_SECONDS="500", QA_ENGINE_CONCURRENCY="8")
-    passed = "The deadline of 8 min 20 s passed: of 26 cards 24 made, 0 failed, {} cut off, {} not tried."
+    passed = "The deadline of 8 min 20 s passed."
+    numbers = "24 of 26 cards made; 2 missing; 0 failed, {} cut off, {} not tried."
     cut_off = "✗ QA engine: 2 cards cut off after failed tries; all were made on 11-24: /news_card: NVDA, TSLA."
-    assert told(night)[:2] == [passed.format(2, 0), cut_off]
+    assert told(night)[:2] == [passed, numbers.format(2, 0)]
+    assert cut_off in told(night)
     assert NOTHING.format(2, 6) in told(night)
     await night.start(4, RUN_DEADLINE_SECONDS="100")
-    assert told(night)[0] == passed.replace("8 min 20 s", "1 min 40 s").format(1, 1)
+    assert told(night)[:2] == [passed.replace("8 min 20 s", "1 min 40 s"), numbers.format(1, 1)]
 
 
 # --- what a command does that is pasted from a message ---
@@ -240,9 +251,10 @@ async def test_the_command_for_odd_cards_makes_just_these_again(night: Night) ->
     lines = told(night)
     assert lines[2].endswith(" news_card: the answer says success, but has an error: no credit for charts")
     assert lines == [
-        "All 26 cards are made, but an engine reported errors.",
-        "Look at 2 cards of the QA engine: /news_card: NVDA, TSLA",
+        "Done.",
+        "26 of 26 cards made.",
         lines[2],
+        "Look at 2 cards of the QA engine: /news_card: NVDA, TSLA",
         (
             "Once what the error names is put right, paste this to make it again. It cannot be taken back: it counts "
             "as missing until it is made (makes 2 cards; charges at most 6 tries; at any time; for a maintainer):"
@@ -267,12 +279,12 @@ async def test_if_one_target_alone_has_failed_the_first_command_goes_on_without_
     assert lines[-4:] == [WITHOUT.format("TSLA", 22, 66), without, CORRECT.format(26, 78), EXECUTE]
     first, plain = [*commands("\n".join(lines))]
     await night.start(0, *first)
-    assert told(night)[0] == "22 cards are made (left out: TSLA)."
+    assert told(night)[:2] == ["Done.", "22 of 22 cards made; 4 left out: TSLA."]
     left_out = f"To make what was left out, once it can be made, paste {BRACKET}):"
     assert told(night)[-2:] == [left_out.format(4, 12), EXECUTE]
     script.clear()
     await night.start(0, *plain, NOTIFY_ONLY="failures")
-    assert told(night)[0] == "All 26 cards are made."
+    assert told(night)[:2] == ["Done.", "26 of 26 cards made."]
 
 
 async def test_an_earlier_night_goes_on_with_the_config_that_it_recorded(tuesday: Night) -> None:
@@ -311,7 +323,8 @@ async def friday(tuesday: Night) -> Night:
 
 ONE_MISSING = f"""\
 ✗ cards, {FRIDAY}: not done by 2026-11-28 07:00 UTC
-1 of 26 cards is missing.
+1 card is missing.
+25 of 26 cards made; 1 missing: TSLA/news_card.
 ✗ QA engine: 1 card failed: TSLA/news_card.
 Last answer: HTTP 422: Error: 422 simulated front end
 Until that is put right, it fails again. Then paste (makes 1 card; charges at most 3 tries; until 11-30 22:20):
@@ -329,18 +342,20 @@ async def test_a_night_that_is_not_done_is_told_every_morning(friday: Night) -> 
 
 NOT_TO_START = f"""\
 ! cards, {FRIDAY}
-All 26 cards are made.
+Done.
+17 of 26 cards made; 9 more made and not recorded: the next start makes 9.
 ! Do not start it again: all work is done, but 9 results could not be recorded, and a start would request that again. \
 If verify and its alert say that this day is not done, ignore that.
 Done at 22:30 UTC, after 26 s"""
-AT_LEAST = "At least {0} tries may have been charged; at least {0} made a card."
+AT_LEAST = "At least {0} tries may have been charged."
 """Of cards whose record breaks off it is not known what they have cost."""
 BREAKS_OFF = f"""\
 ✗ cards, {FRIDAY}: not done by 2026-11-28 07:00 UTC
-The record breaks off at 22:30 UTC: 9 of 26 cards are not recorded.
+The record breaks off.
+17 of 26 cards made; 9 missing.
+{AT_LEAST.format(17)}
 The start was killed, or could no longer write; its calls in flight may have been charged too. If the execution says \
 memory, an owner raises job.memory_mib.
-{AT_LEAST.format(17)}
 If a message of 2026-11-27 said that all cards are made, do nothing.
 Nothing works on it; paste (makes 9 cards; charges at most 27 tries; until 11-30 22:20):
 {EXECUTE}"""
@@ -358,7 +373,7 @@ async def test_after_a_record_that_breaks_off_the_command_is_for_whoever_has_no_
     await scene.until(SATURDAY, "07:00:00")
     assert await friday.verify(1) == BREAKS_OFF
     await friday.start(0)
-    assert chat.texts[-1].splitlines()[2] == AT_LEAST.format(26)
+    assert chat.texts[-1].splitlines()[3] == AT_LEAST.format(26)
 
 
 UNCHECKED = f"""\

@@ -54,9 +54,10 @@ async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_ni
     await scene.until(SATURDAY, "08:30:00")
     await scene.start(0, **env)
     (message,) = told(scene)[before:]
-    assert message[:4] == [
+    assert message[:5] == [
         f"✓ batch-orchestrator, {FRIDAY}",
-        "All 5 cards are made; nothing was called.",
+        "Done.",
+        "5 of 5 cards made; nothing was called.",
         f"{FRIDAY} has been done since 22:30 UTC",
         "Next night: Mon 11-30 22:30",
     ]
@@ -95,7 +96,7 @@ def fault_of(outcome: Outcome) -> str:
     (fault,) = outcome.events("config.faulty")
     message = fault["message"]
     assert isinstance(message, str)
-    assert outcome.finished["message"] == "The command has 1 fault: nothing was called"
+    assert outcome.finished["message"] == "The command was refused: nothing was called"
     assert "start_command" not in outcome.finished
     return message
 

@@ -45,11 +45,8 @@ async def repeats(scene: Scene, code: int, *arguments: str, says: str, **env: st
     assert (len(scene.requests), scene.world.chat.texts, scene.world.recorded()) == before
 
 
-def ended_with(number: int) -> str:
-    return f"Cloud Run's retry: nothing to do, since attempt {number} has ended: "
-
-
-MISSING = f"{ended_with(1)}3 of 5 cards are missing"
+NEWS_CARDS = "2 of 5 cards made; 3 missing: /news_card: AAPL, BRK.B, 美联储"
+MISSING = f"3 cards are missing: {NEWS_CARDS}; nothing was called"
 
 
 @pytest.fixture
@@ -78,7 +75,7 @@ async def test_it_is_seen_before_the_lease_is_waited_for(missing: Scene) -> None
 
 async def test_once_another_start_has_finished_the_day_it_ends_with_0(missing: Scene) -> None:
     await missing.start(0, **OTHER)
-    await repeats(missing, 0, says=f"{ended_with(2)}all 5 cards are made")
+    await repeats(missing, 0, says="Done: 5 of 5 cards made; nothing was called")
 
 
 async def test_another_start_that_has_not_finished_the_day_changes_nothing(missing: Scene) -> None:
@@ -100,7 +97,7 @@ async def test_what_a_first_try_has_made_again_is_not_made_again_by_its_retry(sc
     await scene.start(0)
     scene.world.qa.script.append(Fault(NEWS, do.status(422)))
     await ended(scene, 3, "--again", "AAPL/news_card")
-    again = f"{ended_with(2)}1 of 5 cards is not made again yet"
+    again = "1 card is missing: 4 of 5 cards made; 1 missing: AAPL/news_card; nothing was called"
     await repeats(scene, 3, "--again", "AAPL/news_card", says=again)
 
 
@@ -110,7 +107,7 @@ async def test_a_try_after_one_that_was_killed_is_seen_by_the_third(scene: Scene
     await scene.cards_in_flight()
     await scene.killed(job)
     await scene.start(3, **RETRY, **scene.world.chat.env())
-    await repeats(scene, 3, says=f"{ended_with(2)}3 of 5 cards are missing", **THIRD)
+    await repeats(scene, 3, says=MISSING, **THIRD)
 
 
 async def test_a_day_that_cannot_be_read_hides_no_end_of_the_one_before(missing: Scene) -> None:

@@ -136,7 +136,7 @@ async def test_a_bug_in_a_line_or_a_page_about_the_end_changes_nothing_else(
     assert (stored["outcome"], stored["engines"]["qa"]["done"]) == ("succeeded", len(ALL))
     assert text.startswith("✓ ")
     assert scene.stored(LEASE)["is_released"]
-    assert outcome.finished["message"] == "All 5 cards are made"
+    assert outcome.finished["message"] == "Done: 5 of 5 cards made"
     if where == "a template":
         assert {*stored["not_written"]} == {f"{DAY}/report.html", "index.html"}
     else:
@@ -194,7 +194,7 @@ async def test_a_terminal_shows_bars_and_the_end(small: World) -> None:
     small.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
     outcome = await small.run_job(terminal=True)
     assert outcome.exit_code == 3
-    for part in ("━", "1 of 2 cards is missing", "AAPL", "python -m job run"):
+    for part in ("━", "1 of 2 cards made; 1 missing: ", "AAPL", "python -m job run"):
         assert part in outcome.stdout, part
     assert '"event"' not in outcome.stdout
     assert "eyJ" not in outcome.stdout
