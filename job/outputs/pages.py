@@ -225,6 +225,7 @@ def render_day(view: View, runs_uri: str, now: datetime, *, has_table: bool, tra
         board=board(report, view.ledger),
         table_link=link(runs_uri, f"{report.day}/{CARDS}", report.day) if has_table else None,
         foot=list(_foot(report)),
+        **_own_tone(view),
     )
 
 
@@ -273,8 +274,14 @@ def render_nights(nights: Nights, view: View, runs_uri: str, now: datetime, tran
         columns=nights.engines,
         marks={mark for night in nights.nights for _, mark in marks_of(night.report, nights.engines)},
         undone=[(night, _undone_line(night, Commands(view.report, runs_uri, days, now))) for night in undone],
-        severity="warn" if latest.severity == "good" and undone else _tone(latest),
+        **({"severity": "warn"} if latest.severity == "good" and undone else {}),
+        **(_own_tone(view) if view.report.day == latest.day else {}),
     )
+
+
+def _own_tone(view: View) -> Mapping[str, Severity]:
+    """That of a day with which a retry goes on: its message says it so."""
+    return {"severity": view.severity} if view.goes_on else {}
 
 
 def _undone_line(night: Night, commands: Commands) -> Line | None:

@@ -190,7 +190,7 @@ def advice(
         if is_unknown or (ledger.breaks_off and report.cards.missing):
             text = message("If a message of {day} said that all cards are made, do nothing.", day=report.day)
             yield Line(text, Rank.KEPT)
-        by = _retried_by(report, commands.now, is_retried=is_retried)
+        by = retried_by(report, commands.now, is_retried=is_retried)
         missing = report.cards.missing + unrecorded
         if report.at_fault:  # a plain start fails for them before it makes any card
             yield _start_without(report, ledger, commands, missing)
@@ -201,7 +201,7 @@ RETRIED_WITHIN = timedelta(minutes=11)
 """Until Cloud Run has started a failed task once more at the latest: ten minutes from the end of its process."""
 
 
-def _retried_by(report: Report, now: datetime, *, is_retried: bool) -> datetime | None:
+def retried_by(report: Report, now: datetime, *, is_retried: bool) -> datetime | None:
     """By when Cloud Run has started it once more, and that goes on by itself; `None` if it does not."""
     if report.breaks_off is not None:
         is_retried = report.has_retry and now - report.breaks_off < RETRIED_WITHIN

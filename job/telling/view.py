@@ -9,7 +9,7 @@ from job.day.ledger import Ledger
 from job.day.report import PAGE, Report
 from job.day.summary import FAULTS_LISTED
 from job.storage.uri import address_of
-from job.telling.advice import Commands, advice
+from job.telling.advice import Commands, advice, retried_by
 from job.telling.changes import change_of
 from job.telling.failures import failure_lines
 from job.telling.lines import Line, Rank
@@ -37,6 +37,8 @@ class View:
     """How many of these are cards that are made."""
     undone: tuple[Message, ...] = ()
     """Which nights besides are not done."""
+    goes_on: bool = False
+    """Whether it has failed, and Cloud Run starts it once more by itself."""
     was_sent: bool = False
     """Whether whoever reads messages was told of it before, as by a try that Cloud Run repeats."""
     severity_before: Severity | None = None
@@ -54,13 +56,17 @@ class View:
     ) -> "View":
         """What is shown of a report to whom the `commands` are given. `is_retried` is as in `advice`."""
         steps = tuple(advice(report, ledger, commands, is_retried=is_retried))
-        return cls(report, ledger, tuple(notes_of(report, ledger)), steps, undone=undone)
+        is_bad = report.severity == "bad"
+        goes_on = is_bad and retried_by(report, commands.now, is_retried=is_retried) is not None
+        return cls(report, ledger, tuple(notes_of(report, ledger)), steps, undone=undone, goes_on=goes_on)
 
     @property
     def severity(self) -> Severity:
-        """That of the report; a success whose end is not recorded is odd."""
-        is_good = self.report.severity == "good"
-        return "warn" if is_good and self.unrecorded is not None else self.report.severity
+        """That of the report. A success whose end is not recorded is odd; so is a failure with which a retry goes on:
+        a start and its retry say one ✗ between them.
+        """
+        is_odd = self.unrecorded is not None if self.report.severity == "good" else self.goes_on
+        return "warn" if is_odd else self.report.severity
 
     @property
     def outcome(self) -> Message:

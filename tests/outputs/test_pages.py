@@ -65,7 +65,7 @@ def test_page_message_and_terminal_have_the_same_lines_in_the_same_order(scene: 
     shown = page(view, translator=translator)
     headline = translator.text(message(HEADLINE, day=dated(DAY, DAY[5:]), continued=view.outcome))
     assert re.findall("<h1>(.*?)</h1>", shown.source) == [headline]
-    mark = {"good": "✓", "warn": "!", "bad": "✗"}[view.report.severity]
+    mark = {"good": "✓", "warn": "!", "bad": "✗"}[view.severity]
     title = translator.text(message(HEADLINE, day=dated(DAY), continued=view.outcome))
     sign = "…" if view.report.outcome is Outcome.AT_WORK else mark
     assert f"<title>{sign} {title} · cards · our-project</title>" in shown.source

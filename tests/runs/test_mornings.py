@@ -408,6 +408,20 @@ async def test_storage_that_stays_out_is_no_failure_of_the_night(friday: Night) 
     friday.scene.works()
 
 
+async def test_a_start_and_its_retry_say_one_failure_between_them(friday: Night) -> None:
+    """The first says by when Cloud Run has started it once more, and that nobody has to do anything until then."""
+    friday.scene.fails(part="/")
+    await friday.tries(75, TASK_MAX_RETRIES="1")
+    first, second = (text.splitlines() for text in friday.scene.world.chat.texts[-2:])
+    assert (first[:3], second[:3]) == (
+        [f"! cards, {FRIDAY}", "Storage failed.", "Nothing was called."],
+        [f"✗ cards, {FRIDAY}", "Storage failed.", "Nothing was called."],
+    )
+    assert "It goes on by itself: wait until " in "\n".join(first)
+    assert "It goes on by itself" not in "\n".join(second)
+    friday.scene.works()
+
+
 async def test_a_record_that_cannot_be_read_is_not_looked_at_again(friday: Night) -> None:
     await friday.start(0)
     stored = friday.scene.world.runs.objects
