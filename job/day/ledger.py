@@ -5,7 +5,7 @@ calls, by whoever asks: a card takes about 1 KiB.
 """
 
 import statistics
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -281,28 +281,6 @@ class Ledger:
     def charged_tries(self) -> Mapping[Item, int]:
         """The missing cards that may be made, and paid for: how many tries of all attempts may have cost money."""
         return {item: tries for item, tries in self._charged.items() if not self.is_done(item)}
-
-    @property
-    def types_out(self) -> Mapping[str, float]:
-        """The card types that QA makes no longer, though it has made other cards since.
-
-        Each with since when, in seconds since 1970: the last one that was made; or, if there is none, the beginning of
-        the first try that is recorded. At least as many have failed since then as are made.
-        """
-        made, failed = defaultdict[str, list[float]](list), defaultdict[str, list[CallResult]](list)
-        for item, result in self.items["qa"].items():
-            if result is not None and result.done:
-                made[item.card_type or ""].append(result.ended)
-            elif result is not None and result.has_failed:
-                failed[item.card_type or ""].append(result)
-        out = {}
-        for card_type, results in failed.items():
-            own = made.get(card_type, [])
-            since = max(own, default=min(result.started for result in results))
-            others = max((max(ends) for name, ends in made.items() if name != card_type), default=0.0)
-            if since < others and sum(since < result.ended for result in results) >= max(1, len(own)):
-                out[card_type] = since
-        return out
 
     @property
     def errors(self) -> list[CallResult]:

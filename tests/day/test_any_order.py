@@ -6,7 +6,6 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -206,32 +205,6 @@ def test_the_first_errors_besides_a_success_are_told_as_long_as_they_count() -> 
     ledger.add(result_of(first, ended=12.7))
     ledger.add(result_of(second, ended=13.0))
     assert told() == ["news A: late", "qa C a: a fourth"]
-
-
-@pytest.mark.parametrize(
-    ("ends", "out"),
-    [
-        ({"a": [-30, -40], "b": [10, 20, 50]}, {"a": 28.0}),
-        ({"a": [15, -30, -40], "b": [10, 20, 50]}, {"a": 15.0}),
-        ({"a": [15, 16, -30], "b": [10, 20, 50]}, {}),
-        ({"a": [-30, 35, -40], "b": [10, 20, 50]}, {"a": 35.0}),
-        ({"a": [15, -30, 45, -40], "b": [10, 20, 50]}, {}),
-        ({"a": [-30, -40], "b": [10, 20]}, {}),
-        ({"a": [-30, -40], "b": [-50]}, {}),
-        ({"a": [-30], "b": [-40], "c": [50]}, {"a": 28.0, "b": 38.0}),
-    ],
-    ids=["never", "no more", "single cards", "after one failed", "made again", "all", "nothing", "two"],
-)
-def test_a_type_that_is_made_no_longer_is_told_with_its_time(ends: dict[str, list[int]], out: dict[str, float]) -> None:
-    """The results of its cards, by when each ended: below zero if it failed then."""
-    ledger = Ledger(plan_of([target(f"T{number}", tuple(ends), ()) for number in range(4)]))
-    for call in ledger.plan.calls("qa"):
-        results, number = ends[call.card_type or ""], int(call.targets[0][1:])
-        if number < len(results):
-            ended = float(results[number])
-            how = NO if ended < 0 else None
-            ledger.add(result_of(call, how, started=abs(ended) - 2.0, ended=abs(ended)))
-    assert ledger.types_out == out
 
 
 def test_the_failed_tries_of_a_result_are_not_kept_in_memory_and_are_counted() -> None:
